@@ -1,0 +1,86 @@
+"""What changed, on both nodes of a pair: events, streams, folding and replication.
+
+This package knows nothing of links, takeover or HTTP, and which origin wins a conflict
+is an argument. Programs may read a pair's history with these names when no node is up.
+"""
+
+from eventstore.codec import FORMAT_VERSION
+from eventstore.configuration import FOLD_VERSION, Configuration, Entry, Folded
+from eventstore.errors import (
+    DamagedEvent,
+    EntryChanged,
+    EventStoreError,
+    InvalidEntry,
+    NoSuchEntry,
+    SecondWriter,
+    StoreRefused,
+    StoreUnavailable,
+    StreamForked,
+    UnsuitableStore,
+    WritesFrozen,
+)
+from eventstore.event import (
+    ACTOR_BYTES_MAX,
+    KEY_BYTES_MAX,
+    REASON_BYTES_MAX,
+    START,
+    VALUE_BYTES_MAX,
+    Change,
+    Delete,
+    Event,
+    EventId,
+    JsonValue,
+    Kind,
+    Origin,
+    Put,
+    check_key,
+)
+from eventstore.history import Filter, read_history
+from eventstore.replication import Progress, Replicator
+from eventstore.store import BATCH_EVENT_COUNT_MAX, EventStore, Head, Snapshot
+from eventstore.streams import Streams, Suitability, connect, display_url
+
+__all__ = [
+    "ACTOR_BYTES_MAX",
+    "BATCH_EVENT_COUNT_MAX",
+    "FOLD_VERSION",
+    "FORMAT_VERSION",
+    "KEY_BYTES_MAX",
+    "REASON_BYTES_MAX",
+    "START",
+    "VALUE_BYTES_MAX",
+    "Change",
+    "Configuration",
+    "DamagedEvent",
+    "Delete",
+    "Entry",
+    "EntryChanged",
+    "Event",
+    "EventId",
+    "EventStore",
+    "EventStoreError",
+    "Filter",
+    "Folded",
+    "Head",
+    "InvalidEntry",
+    "JsonValue",
+    "Kind",
+    "NoSuchEntry",
+    "Origin",
+    "Progress",
+    "Put",
+    "Replicator",
+    "SecondWriter",
+    "Snapshot",
+    "StoreRefused",
+    "StoreUnavailable",
+    "StreamForked",
+    "Streams",
+    "Suitability",
+    "UnsuitableStore",
+    "WritesFrozen",
+    "check_key",
+    "connect",
+    "display_url",
+    "read_history",
+]

@@ -1,0 +1,202 @@
+"""Event <-> stored bytes. Pure.
+
+The stored form is one msgpack array. Its first two elements have their place in every
+version, so that a node can carry on a chain whose events it does not understand:
+
+    [format version, digest of the predecessor, … the rest belongs to the version]
+
+Version 1: `[1, previous, origin, id, kind, key, packed value, actor, reason, wall_ns,
+{origin: id}]`. Id and origin are inside the bytes, so the hash chain binds them. The
+value is packed on its own, in canonical form: it is stored, hashed and copied as the
+same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Final
+
+import attrs
+import msgpack
+
+from eventstore.errors import DamagedEvent, InvalidEntry
+from eventstore.event import (
+    ACTOR_BYTES_MAX,
+    KEY_BYTES_MAX,
+    REASON_BYTES_MAX,
+    VALUE_BYTES_MAX,
+    Event,
+    EventId,
+    JsonValue,
+    Origin,
+    canonical,
+)
+
+FORMAT_VERSION: Final = 1
+EVENT_BYTES_MAX: Final = VALUE_BYTES_MAX + 4096
+"""Limit of a stored event; nothing longer is decoded."""
+DIGEST_BYTES: Final = 32
+_ORIGIN_COUNT_MAX = 16
+
+NOTHING: Final = msgpack.packb(None)
+"""The packed value of an event that carries none."""
+
+
+@attrs.frozen
+class Unknown:
+    """A stored event that this version cannot read: kept, copied, not folded."""
+
+    origin: Origin
+    id: EventId
+    previous: bytes
+    digest: bytes
+    why: str
+
+
+def genesis(pair: str, origin: Origin) -> bytes:
+    """The predecessor digest of a stream's first event: names the pair and the origin."""
+    return hashlib.sha256(f"netphone:{pair}:events:{origin}".encode()).digest()
+
+
+def digest_of(blob: bytes) -> bytes:
+    """The link of the hash chain: SHA-256 of the bytes as they are stored."""
+    return hashlib.sha256(blob).digest()
+
+
+def pack_value(value: object) -> bytes:
+    """`value` in canonical bytes.
+
+    Raises:
+        InvalidEntry: a part of it cannot be stored, or it is over its limit.
+    """
+    packed: bytes = msgpack.packb(canonical(value))
+    if len(packed) > VALUE_BYTES_MAX:
+        raise InvalidEntry(
+            f"value has {len(packed)} bytes packed; the limit is {VALUE_BYTES_MAX}"
+        )
+    return packed
+
+
+def unpack_value(packed: bytes) -> JsonValue:
+    """The value behind `packed`, made anew at each call, so nobody shares it."""
+    value: JsonValue = msgpack.unpackb(packed)
+    return value
+
+
+def encode(
+    *,
+    origin: Origin,
+    event_id: EventId,
+    kind: str,
+    key: str,
+    packed: bytes,
+    actor: str,
+    reason: str,
+    wall_ns: int,
+    vector: dict[Origin, EventId],
+    previous: bytes,
+) -> bytes:
+    """The stored bytes of an event."""
+    blob: bytes = msgpack.packb(
+        [
+            FORMAT_VERSION,
+            previous,
+            origin,
+            str(event_id),
+            kind,
+            key,
+            packed,
+            actor,
+            reason,
+            wall_ns,
+            {o: str(vector[o]) for o in sorted(vector)},
+        ]
+    )
+    return blob
+
+
+def decode(origin: Origin, event_id: EventId, blob: bytes) -> Event | Unknown:
+    """The event in `blob`, found in the stream of `origin` under `event_id`.
+
+    Raises:
+        DamagedEvent: not even the two elements that every version has are there.
+    """
+    fields = _unpack_envelope(event_id, blob)
+    digest = digest_of(blob)
+    if fields[0] == FORMAT_VERSION:
+        try:
+            return _decode_version_1(origin, event_id, fields, digest)
+        except _UNREADABLE as error:
+            why = f"damaged: {error}"
+    else:
+        why = f"format version {fields[0]!r}"
+    return Unknown(origin, event_id, fields[1], digest, why)
+
+
+_UNREADABLE = (
+    # Whatever the bytes, msgpack and the checks below raise one of these.
+    ValueError,
+    TypeError,
+    OverflowError,
+    UnicodeDecodeError,
+    RecursionError,
+    msgpack.exceptions.UnpackException,
+)
+
+
+def _unpack_envelope(event_id: EventId, blob: bytes) -> list[Any]:
+    if len(blob) > EVENT_BYTES_MAX:
+        raise DamagedEvent(
+            f"event {event_id} has {len(blob)} bytes; the limit is {EVENT_BYTES_MAX}"
+        )
+    try:
+        fields = msgpack.unpackb(blob)
+    except _UNREADABLE as error:
+        raise DamagedEvent(f"event {event_id} is not msgpack: {error}") from None
+    if (
+        type(fields) is not list
+        or len(fields) < 2
+        or type(fields[1]) is not bytes
+        or len(fields[1]) != DIGEST_BYTES
+    ):
+        raise DamagedEvent(f"event {event_id} is not an event of any version")
+    return fields
+
+
+def _decode_version_1(
+    origin: Origin, event_id: EventId, fields: list[Any], digest: bytes
+) -> Event:
+    (_, previous, own, stored_id, kind, key, packed, actor, reason, wall_ns, stored) = (
+        fields
+    )
+    if own != origin or stored_id != str(event_id):
+        raise ValueError(f"it says it is {stored_id!r} of {own!r}"[:100])
+    for text, limit in (
+        (kind, 64),
+        (key, KEY_BYTES_MAX),
+        (actor, ACTOR_BYTES_MAX),
+        (reason, REASON_BYTES_MAX),
+    ):
+        if type(text) is not str or len(text) > limit:
+            raise ValueError("a text is none, or over its limit")
+    if type(packed) is not bytes or len(packed) > VALUE_BYTES_MAX:
+        raise ValueError("its value is none, or over its limit")
+    canonical(_checked_value(packed))
+    if type(wall_ns) is not int or type(stored) is not dict:
+        raise ValueError("its time or vector is none")
+    if len(stored) > _ORIGIN_COUNT_MAX:
+        raise ValueError(f"its vector has {len(stored)} origins")
+    vector = {Origin(o): EventId.parse(text) for o, text in stored.items()}
+    if vector.get(origin) != event_id:
+        raise ValueError("its vector does not hold its own id")
+    return Event(
+        origin, event_id, kind, key, packed, actor, reason, wall_ns, vector,
+        previous, digest,
+    )  # fmt: skip
+
+
+def _checked_value(packed: bytes) -> JsonValue:
+    value = unpack_value(packed)
+    if msgpack.packb(value) != packed:
+        raise ValueError("its value is not in canonical form")
+    return value

@@ -1,0 +1,64 @@
+"""Everything `eventstore` raises, split by what the caller can do about it.
+
+EventStoreError
+├── InvalidEntry        fix the request; nothing was stored
+├── NoSuchEntry         there is nothing under that key
+├── EntryChanged        read the entry again and decide
+├── StoreUnavailable    retry later; the outcome may be unknown
+│   └── StoreRefused    the same; certainly nothing was stored
+├── WritesFrozen        retry in a moment; a switch is under way
+├── UnsuitableStore     correct the settings of Redis
+├── DamagedEvent        stored bytes that are no event; call a human
+├── SecondWriter        another process writes this stream; stop
+└── StreamForked        two histories under one name; call a human
+"""
+
+
+class EventStoreError(Exception):
+    """Base of every error of this package."""
+
+
+class InvalidEntry(EventStoreError):
+    """A key, value, actor or reason is outside its limits; nothing was stored."""
+
+
+class NoSuchEntry(EventStoreError):
+    """No entry has this key."""
+
+
+class EntryChanged(EventStoreError):
+    """The entry is not the version that the caller expected."""
+
+    def __init__(self, key: str, *, expected: str, current: str | None) -> None:
+        self.current = current
+        """Id of the event that made the entry what it is now; None: no entry."""
+        what = "gone" if current is None else f"now {current}"
+        super().__init__(f"entry {key!r} is not {expected} any more: it is {what}")
+
+
+class StoreUnavailable(EventStoreError):
+    """Redis did not answer. Whether a change was stored is unknown if the text says so."""
+
+
+class StoreRefused(StoreUnavailable):
+    """Redis cannot be reached, or answered that it will not; nothing was stored."""
+
+
+class WritesFrozen(EventStoreError):
+    """Changes are held back for a planned switch, and it took longer than the limit."""
+
+
+class UnsuitableStore(EventStoreError):
+    """Redis answers, but its settings would lose data: read-only, evicting, no access."""
+
+
+class DamagedEvent(EventStoreError):
+    """Bytes in a stream that are not an event of any version."""
+
+
+class SecondWriter(EventStoreError):
+    """The own stream holds events that this process did not write. Stop, call a human."""
+
+
+class StreamForked(EventStoreError):
+    """Two different histories under one stream name, or a stream that lost its tail."""

@@ -1,0 +1,259 @@
+"""The two streams of a pair in one Redis: append, read, follow.
+
+Keys: `netphone:{PAIR}:events:ORIGIN`, a Redis stream for each origin. The braces keep
+a pair in one slot of a Redis Cluster. Each stream entry has one field, `e`, with the
+bytes of `codec.encode`; its Redis id is the event's id.
+
+Clients are made here and nowhere else. They never retry by themselves: redis-py would
+send an append twice (pitfalls R1). RESP2 keeps one shape of replies (R6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar, cast
+from urllib.parse import urlsplit
+
+import attrs
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import NoPermissionError
+from redis.retry import Retry
+
+from eventstore.errors import (
+    DamagedEvent,
+    StoreRefused,
+    StoreUnavailable,
+    UnsuitableStore,
+)
+from eventstore.event import START, EventId, Origin
+
+Stored = tuple[EventId, bytes]
+"""One stream entry: its id and its bytes."""
+
+PAGE_EVENT_COUNT: Final = 500
+"""Events read at once; at the limit of event size a page has 34 MB."""
+FIELD: Final = b"e"
+
+# Answers the id that the stream really ends with when it is not the predecessor named,
+# and then adds nothing. An error within the script can only come from its first XADD.
+_APPEND: Final = """
+local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
+local found = '0-0'
+if last[1] then found = last[1][1] end
+if found ~= ARGV[1] then return found end
+for i = 2, #ARGV, 2 do
+  redis.call('XADD', KEYS[1], ARGV[i], 'e', ARGV[i + 1])
+end
+return 'appended'
+"""
+
+_Reply = TypeVar("_Reply")
+
+
+@attrs.frozen
+class Suitability:
+    """What Redis says of its own durability; None where it would not say."""
+
+    version: str | None
+    appendonly: bool | None
+    appendfsync: str | None
+
+
+def connect(
+    url: str, *, password: str | None, timeout_s: float, connect_timeout_s: float = 1.0
+) -> redis.Redis:
+    """A client that neither retries nor waits longer than told, for one purpose."""
+    return redis.Redis.from_url(
+        url,
+        password=password,
+        protocol=2,
+        decode_responses=False,
+        retry=Retry(NoBackoff(), 0),
+        socket_timeout=timeout_s,
+        socket_connect_timeout=connect_timeout_s,
+    )
+
+
+class Streams:
+    """The streams of `pair` behind `client`. Thread-safe, as the client is."""
+
+    def __init__(self, client: redis.Redis, pair: str, *, name: str) -> None:
+        self._client = client
+        self._pair = pair
+        self._name = name
+        self._append = client.register_script(_APPEND)
+
+    @property
+    def pair(self) -> str:
+        return self._pair
+
+    def key(self, origin: Origin) -> str:
+        return f"netphone:{{{self._pair}}}:events:{origin}"
+
+    def append(
+        self, origin: Origin, after: EventId, batch: Sequence[Stored]
+    ) -> EventId | None:
+        """Add `batch` behind `after`, all or none, in one round trip.
+
+        None: appended, and durable at the `appendfsync` level of this Redis. An id: the
+        stream ends there and not with `after`; nothing was added. Repeating a call is
+        harmless.
+
+        Raises:
+            StoreUnavailable: no answer, so the outcome is unknown, or Redis refused.
+        """
+        arguments: list[str | bytes] = [str(after)]
+        for event_id, blob in batch:
+            arguments += (str(event_id), blob)
+        reply = cast(
+            bytes,
+            self._call(lambda: self._append(keys=[self.key(origin)], args=arguments)),
+        )
+        return None if reply == b"appended" else _parse_id(reply)
+
+    def read(self, origin: Origin, after: EventId, count: int) -> list[Stored]:
+        """At most `count` entries behind `after`, oldest first.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+            DamagedEvent: an entry has not the one field that events have.
+        """
+        first = f"({after}" if after != START else "-"
+        return _entries(
+            self._call(lambda: self._client.xrange(self.key(origin), first, "+", count))
+        )
+
+    def last(self, origin: Origin) -> Stored | None:
+        """The newest entry.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+            DamagedEvent: it has not the one field that events have.
+        """
+        found = _entries(
+            self._call(lambda: self._client.xrevrange(self.key(origin), count=1))
+        )
+        return found[0] if found else None
+
+    def at(self, origin: Origin, event_id: EventId) -> bytes | None:
+        """The bytes stored under `event_id`.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+            DamagedEvent: the entry has not the one field that events have.
+        """
+        key, place = self.key(origin), str(event_id)
+        found = _entries(self._call(lambda: self._client.xrange(key, place, place)))
+        return found[0][1] if found else None
+
+    def follow(
+        self, origin: Origin, after: EventId, count: int, block_ms: int
+    ) -> list[Stored]:
+        """As `read`, but wait up to `block_ms` for the first one.
+
+        The client's timeout must be longer than the block.
+        """
+        key = self.key(origin)
+        reply = self._call(
+            lambda: self._client.xread({key: str(after)}, count, block_ms)
+        )
+        pairs = cast(list[tuple[bytes, Any]], reply or [])
+        return [stored for _, found in pairs for stored in _entries(found)]
+
+    def check(self) -> Suitability:
+        """Whether this Redis can be trusted with events.
+
+        Redis that keeps some of the facts to itself (a managed one) is believed.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+            UnsuitableStore: it is a replica, evicts keys, or does not let us in.
+        """
+        self._call(self._client.ping)
+        facts = self._facts()
+        if facts.get("role") in ("slave", "replica"):
+            raise UnsuitableStore(
+                f"{self._name} is a read-only replica; name the Redis that takes writes"
+            )
+        policy = facts.get("maxmemory_policy")
+        if policy not in (None, "noeviction"):
+            raise UnsuitableStore(
+                f"{self._name} has maxmemory-policy {policy}, which would throw events "
+                "away; set it to noeviction"
+            )
+        aof = facts.get("aof_enabled")
+        return Suitability(
+            version=facts.get("redis_version"),
+            appendonly=None if aof is None else str(aof) == "1",
+            appendfsync=self._setting("appendfsync"),
+        )
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _facts(self) -> dict[str, Any]:
+        try:
+            return self._call(self._client.info)
+        except UnsuitableStore:
+            return {}  # The user may not ask; nothing can be concluded from that.
+
+    def _setting(self, name: str) -> str | None:
+        try:
+            found = self._call(lambda: self._client.config_get(name))
+        except UnsuitableStore:
+            return None
+        value = cast(dict[Any, Any], found)
+        text = value.get(name, value.get(name.encode()))
+        return text.decode() if isinstance(text, bytes) else text
+
+    def _call(self, command: Callable[[], _Reply]) -> _Reply:
+        """Run `command`, in our own errors.
+
+        Order matters: a loading Redis is a ConnectionError to redis-py, a wrong
+        password too.
+        """
+        try:
+            return command()
+        except (redis.AuthenticationError, NoPermissionError) as error:
+            raise UnsuitableStore(f"{self._name} refuses us: {error}") from error
+        except redis.BusyLoadingError as error:
+            raise StoreRefused(f"{self._name} is still loading its data") from error
+        except redis.TimeoutError as error:
+            raise StoreUnavailable(f"{self._name} did not answer in time") from error
+        except (redis.ConnectionError, OSError) as error:
+            unsent = isinstance(error.__context__, ConnectionRefusedError)
+            kind = StoreRefused if unsent else StoreUnavailable
+            raise kind(f"{self._name} cannot be reached: {error}") from error
+        except redis.ResponseError as error:
+            if "unknown command" in str(error):
+                raise UnsuitableStore(f"{self._name} lacks it: {error}") from error
+            if str(error).startswith("NOAUTH"):
+                raise UnsuitableStore(f"{self._name} wants a password") from error
+            raise StoreRefused(f"{self._name} refused: {error}") from error
+
+
+def display_url(url: str) -> str:
+    """`url` for messages: no user, no password, no query."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}"
+
+
+def _parse_id(raw: bytes) -> EventId:
+    try:
+        return EventId.parse(raw.decode("ascii", "replace"))
+    except ValueError as error:
+        raise DamagedEvent(str(error)) from None
+
+
+def _entries(reply: Any) -> list[Stored]:
+    found: list[Stored] = []
+    for raw_id, fields in reply:
+        if set(fields) != {FIELD}:
+            raise DamagedEvent(
+                f"stream entry {raw_id.decode('ascii', 'replace')} is no event: its "
+                f"fields are not {FIELD.decode()!r} alone"
+            )
+        found.append((_parse_id(raw_id), fields[FIELD]))
+    return found
