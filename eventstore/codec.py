@@ -27,9 +27,9 @@ from eventstore.event import (
     VALUE_BYTES_MAX,
     Event,
     EventId,
-    JsonValue,
     Origin,
     canonical,
+    unpack_value,
 )
 
 FORMAT_VERSION: Final = 1
@@ -77,12 +77,6 @@ def pack_value(value: object) -> bytes:
     return packed
 
 
-def unpack_value(packed: bytes) -> JsonValue:
-    """The value behind `packed`, made anew at each call, so nobody shares it."""
-    value: JsonValue = msgpack.unpackb(packed)
-    return value
-
-
 def encode(
     *,
     origin: Origin,
@@ -123,13 +117,14 @@ def decode(origin: Origin, event_id: EventId, blob: bytes) -> Event | Unknown:
     """
     fields = _unpack_envelope(event_id, blob)
     digest = digest_of(blob)
-    if fields[0] == FORMAT_VERSION:
+    version = fields[0] if type(fields[0]) is int else None
+    if version == FORMAT_VERSION:
         try:
             return _decode_version_1(origin, event_id, fields, digest)
         except _UNREADABLE as error:
             why = f"damaged: {error}"
     else:
-        why = f"format version {fields[0]!r}"
+        why = f"format version {version}"
     return Unknown(origin, event_id, fields[1], digest, why)
 
 
@@ -140,6 +135,7 @@ _UNREADABLE = (
     OverflowError,
     UnicodeDecodeError,
     RecursionError,
+    InvalidEntry,
     msgpack.exceptions.UnpackException,
 )
 
@@ -181,11 +177,13 @@ def _decode_version_1(
             raise ValueError("a text is none, or over its limit")
     if type(packed) is not bytes or len(packed) > VALUE_BYTES_MAX:
         raise ValueError("its value is none, or over its limit")
-    canonical(_checked_value(packed))
+    _check_value(packed)
     if type(wall_ns) is not int or type(stored) is not dict:
         raise ValueError("its time or vector is none")
     if len(stored) > _ORIGIN_COUNT_MAX:
         raise ValueError(f"its vector has {len(stored)} origins")
+    if any(type(o) is not str for o in stored):
+        raise ValueError("its vector has an origin that is no text")
     vector = {Origin(o): EventId.parse(text) for o, text in stored.items()}
     if vector.get(origin) != event_id:
         raise ValueError("its vector does not hold its own id")
@@ -195,8 +193,6 @@ def _decode_version_1(
     )  # fmt: skip
 
 
-def _checked_value(packed: bytes) -> JsonValue:
-    value = unpack_value(packed)
-    if msgpack.packb(value) != packed:
+def _check_value(packed: bytes) -> None:
+    if msgpack.packb(canonical(unpack_value(packed))) != packed:
         raise ValueError("its value is not in canonical form")
-    return value

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 
 import attrs
 
-from eventstore.codec import unpack_value
 from eventstore.event import START, Event, EventId, JsonValue, Kind, Origin
 
 FOLD_VERSION = 1
@@ -36,7 +35,7 @@ class Entry:
     @property
     def value(self) -> JsonValue:
         """The value, made anew at each access."""
-        return unpack_value(self.event.packed)
+        return self.event.value
 
     @property
     def id(self) -> EventId:

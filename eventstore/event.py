@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import NamedTuple, NewType
 
 import attrs
+import msgpack
 
 from eventstore.errors import InvalidEntry
 
@@ -89,7 +90,7 @@ class Event:
     key: str
     """`collection/name` of an entry; empty for what concerns no entry."""
     packed: bytes
-    """The value, as msgpack; see `codec.unpack_value`."""
+    """The value, as msgpack in canonical form."""
     actor: str
     reason: str
     wall_ns: int
@@ -104,9 +105,20 @@ class Event:
     digest: bytes
     """SHA-256 of this event's stored bytes, id and origin among them."""
 
+    @property
+    def value(self) -> JsonValue:
+        """The value, made anew at each access, so nobody shares it."""
+        return unpack_value(self.packed)
+
     def covers(self, origin: Origin, event_id: EventId) -> bool:
         """Whether the writer had applied `event_id` of `origin`: it happened before."""
         return self.vector.get(origin, START) >= event_id
+
+
+def unpack_value(packed: bytes) -> JsonValue:
+    """The value behind `packed`."""
+    value: JsonValue = msgpack.unpackb(packed)
+    return value
 
 
 @attrs.frozen
@@ -204,4 +216,4 @@ def canonical(value: object, path: str = "value", depth: int = 0) -> JsonValue:
 
 def _type_name(value: object) -> str:
     name = type(value).__name__
-    return f"an {name}" if name[0] in "aeiou" else f"a {name}"
+    return f"an {name}" if name.startswith(tuple("aeiou")) else f"a {name}"

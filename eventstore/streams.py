@@ -170,7 +170,7 @@ class Streams:
             StoreUnavailable: Redis did not answer.
             UnsuitableStore: it is a replica, evicts keys, or does not let us in.
         """
-        self._call(self._client.ping)
+        self.ping()
         facts = self._facts()
         if facts.get("role") in ("slave", "replica"):
             raise UnsuitableStore(
@@ -189,7 +189,16 @@ class Streams:
             appendfsync=self._setting("appendfsync"),
         )
 
+    def ping(self) -> None:
+        """See that Redis answers.
+
+        Raises:
+            StoreUnavailable, UnsuitableStore: it does not, or not us.
+        """
+        self._call(self._client.ping)
+
     def close(self) -> None:
+        """Close the client's connections."""
         self._client.close()
 
     def _facts(self) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""What integration tests are built from: real processes, real Redis, faulty networks."""

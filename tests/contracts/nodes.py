@@ -1,0 +1,128 @@
+"""A node's store over its own Redis, and what tests do with it."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+import redis
+
+from eventstore import (
+    START,
+    Event,
+    EventId,
+    EventStore,
+    Folded,
+    JsonValue,
+    Origin,
+    Put,
+    Streams,
+)
+from eventstore.streams import Stored
+from tests.support.histories import MASTER, PAIR, other
+
+T = TypeVar("T")
+
+LIMIT_S = 20.0
+"""No test waits for that long unless it fails."""
+MANY = 1_000_000
+
+
+class Clock:
+    """A wall clock that stands where it is put."""
+
+    def __init__(self, ms: int = 1_767_225_600_000) -> None:
+        self.ms = ms
+
+    def __call__(self) -> int:
+        return self.ms * 1_000_000
+
+
+class Node:
+    """The store of one origin, opened; `connected` makes clients of its Redis."""
+
+    def __init__(
+        self,
+        connected: Callable[[], redis.Redis],
+        origin: Origin,
+        wall_ns: Callable[[], int],
+        streams_type: type[Streams] = Streams,
+    ) -> None:
+        self.origin, self.peer = origin, other(origin)
+        self.client = connected()
+        self.streams = streams_type(connected(), PAIR, name=f"Redis of {origin}")
+        self.told: list[tuple[Event, Folded | None]] = []
+        self._connected, self._wall_ns = connected, wall_ns
+        self.store = self._open(lambda event, folded: self.told.append((event, folded)))
+
+    def reopened(self) -> EventStore:
+        """A second store over the same streams, as after a restart."""
+        return self._open(lambda _event, _folded: None)
+
+    def source(self) -> Streams:
+        """A client of its own for the peer's replicator."""
+        return Streams(
+            self._connected(), PAIR, name=f"the peer's Redis ({self.origin})"
+        )
+
+    def put(self, key: str, value: JsonValue = None) -> Event:
+        return self.store.append([Put(key, value)], actor="jane")[0]
+
+    def stored(self, origin: Origin | None = None) -> list[Stored]:
+        """Everything in a stream, the own one by default."""
+        return self.streams.read(origin or self.origin, START, MANY)
+
+    def stored_ids(self, origin: Origin | None = None) -> list[EventId]:
+        return [event_id for event_id, _ in self.stored(origin)]
+
+    def pull(self, source: Node, count: int = MANY) -> None:
+        """Take the next `count` events of `source`, in one page."""
+        head = self.store.snapshot.heads[self.peer].id
+        page = source.streams.read(self.peer, head, count)
+        if page:
+            self.store.take(page)
+
+    def _open(self, on_folded: Callable[[Event, Folded | None], None]) -> EventStore:
+        store = EventStore(
+            self.streams,
+            own=self.origin,
+            peer=self.peer,
+            prevailing=MASTER,
+            wall_ns=self._wall_ns,
+            on_folded=on_folded,
+        )
+        store.open()
+        return store
+
+
+def entries_of(store: EventStore) -> list[tuple[str, Origin, EventId, bytes]]:
+    """All that a store shows of its entries, down to the bytes."""
+    return [(e.key, e.origin, e.id, e.event.packed) for e in store.entries()]
+
+
+class Running(Future[T]):
+    """`call`, running in a thread of its own; a daemon, so nothing hangs at the end."""
+
+    def __init__(self, call: Callable[[], T]) -> None:
+        super().__init__()
+        self._call = call
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def is_waiting(self) -> bool:
+        """Whether it waits for a condition or for `freeze`, or has ended."""
+        return self.done() or self.is_in("wait", "freeze")
+
+    def is_in(self, *functions: str) -> bool:
+        """Whether it is in one of these functions, and in nothing they call."""
+        frame = sys._current_frames().get(self._thread.ident or 0)
+        return frame is not None and frame.f_code.co_name in functions
+
+    def _run(self) -> None:
+        try:
+            self.set_result(self._call())
+        except BaseException as error:  # noqa: BLE001 told to whoever asks
+            self.set_exception(error)

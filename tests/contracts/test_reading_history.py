@@ -1,0 +1,68 @@
+"""`read_history`: both streams of a Redis as one history."""
+
+import pytest
+
+from eventstore import DamagedEvent, EventId, Filter, history, read_history
+from tests.contracts.nodes import Clock, Node
+from tests.support.histories import MASTER, ORIGINS, STANDBY
+
+
+@pytest.fixture
+def both(master: Node, standby: Node, clock: Clock) -> Node:
+    """The master, which has it all: three rounds of changes that know each other."""
+    for n in range(3):
+        clock.ms -= 1000  # By the clock alone, all would be in the opposite order.
+        master.put("users/a", n)
+        standby.pull(master)
+        standby.put("users/b", n)
+        master.pull(standby)
+    return master
+
+
+def told(
+    node: Node, wanted: Filter, after: dict[str, EventId] | None = None
+) -> list[str]:
+    found = read_history(node.streams, ORIGINS, wanted, after)  # type: ignore[arg-type]
+    return [f"{event.origin} {event.id.n}" for event in found]
+
+
+ALL = ["master 1", "standby 1", "master 2", "standby 2", "master 3", "standby 3"]
+
+
+@pytest.mark.parametrize("page_event_count", [1, 2, 500])
+def test_causes_come_first_whatever_the_size_of_a_page(
+    both: Node, monkeypatch: pytest.MonkeyPatch, page_event_count: int
+) -> None:
+    monkeypatch.setattr(history, "PAGE_EVENT_COUNT", page_event_count)
+    assert told(both, Filter()) == ALL
+
+
+def test_a_filter_leaves_the_order(both: Node) -> None:
+    assert told(both, Filter(origin=STANDBY)) == ALL[1::2]
+    assert told(both, Filter(key="users/a")) == ALL[::2]
+
+
+def test_it_goes_on_behind_what_was_read(both: Node) -> None:
+    events = list(read_history(both.streams, ORIGINS, Filter()))
+    after: dict[str, EventId] = {}
+    for n, event in enumerate(events, start=1):
+        after[event.origin] = event.id
+        assert told(both, Filter(), after) == ALL[n:]
+
+
+def test_events_of_a_later_version_are_left_out(both: Node) -> None:
+    last = both.stored()[-1][0]
+    both.streams.append(
+        MASTER, last, [(EventId(last.ms, 4), b"\x92\x02\xc4\x20" + bytes(32))]
+    )
+    assert told(both, Filter()) == ALL
+
+
+def test_damaged_events_are_told(both: Node) -> None:
+    both.client.xadd(both.streams.key(MASTER), {"x": "1"})
+    with pytest.raises(DamagedEvent):
+        told(both, Filter())
+
+
+def test_an_empty_redis_has_no_history(master: Node) -> None:
+    assert told(master, Filter()) == []
