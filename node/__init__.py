@@ -1,0 +1,39 @@
+"""One node of a pair: supervision, link, takeover and the planned switch.
+
+Services import `NetPhoneNode`; operators run `python -m node`.
+"""
+
+from node.config import NodeConfig
+from node.errors import (
+    ConfigError,
+    NodeError,
+    NotMaster,
+    NotReplicated,
+    PortInUse,
+    SwitchFailed,
+    SwitchRefused,
+    SwitchRolledBack,
+)
+from node.netphone_node import NetPhoneNode
+from node.notifications import Conflict, EntryChange, StateChange
+from node.roles import Role, State
+from node.switching import SwitchReport
+
+__all__ = [
+    "ConfigError",
+    "Conflict",
+    "EntryChange",
+    "NetPhoneNode",
+    "NodeConfig",
+    "NodeError",
+    "NotMaster",
+    "NotReplicated",
+    "PortInUse",
+    "Role",
+    "State",
+    "StateChange",
+    "SwitchFailed",
+    "SwitchRefused",
+    "SwitchReport",
+    "SwitchRolledBack",
+]

@@ -1,0 +1,103 @@
+"""`python -m node`: run a node, check a configuration, or run a whole pair here."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import time
+
+from eventstore import EventStoreError
+from node.config import NodeConfig
+from node.errors import ConfigError, NodeError
+from node.interruption import Interruption
+from node.netphone_node import NetPhoneNode
+from node.pair import command as pair
+from node.version import VERSION
+
+DONE, INTERNAL_ERROR, USAGE, REFUSED = 0, 1, 2, 3
+_CHECK_INTERVAL_S = 1.0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except ConfigError as error:
+        return _fail(error, USAGE)
+    except (NodeError, EventStoreError) as error:
+        return _fail(error, REFUSED)
+    except KeyboardInterrupt:
+        return DONE
+    except Exception as error:
+        if os.environ.get("NETPHONE_DEBUG"):
+            raise
+        text = f"internal error: {type(error).__name__}: {error} (NETPHONE_DEBUG=1 says more)"
+        return _fail(text, INTERNAL_ERROR)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m node", description="One node of a pair of telephone servers."
+    )
+    parser.add_argument("--version", action="version", version=VERSION)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="run one node until it is told to stop")
+    run.add_argument("--config", required=True, metavar="FILE", help="its TOML file")
+    run.set_defaults(run=_run)
+    check = commands.add_parser("check-config", help="check a configuration file")
+    check.add_argument("file", metavar="FILE")
+    check.set_defaults(run=_check_config)
+    both = commands.add_parser(
+        "pair", help="run a whole pair on this machine, with a Redis per node"
+    )
+    pair.add_arguments(both)
+    both.set_defaults(run=pair.run_pair)
+    return parser
+
+
+def _check_config(options: argparse.Namespace) -> int:
+    config = NodeConfig.from_file(options.file)
+    sys.stdout.write(
+        f"{options.file} is well: {config.role} of pair {config.pair}, link "
+        f"{config.listen}, peer {config.peer}, HTTP {config.http_listen or 'off'}\n"
+    )
+    return DONE
+
+
+def _run(options: argparse.Namespace) -> int:
+    config = NodeConfig.from_file(options.config)
+    _log_to_stderr()
+    interrupted = Interruption()
+    node = NetPhoneNode(config)
+    node.start()
+    try:
+        while not interrupted.wait(_CHECK_INTERVAL_S):
+            if node.failure is not None:
+                return _fail(node.failure, REFUSED)
+    finally:
+        node.stop()
+    return DONE
+
+
+def _log_to_stderr() -> None:
+    formatter = logging.Formatter(
+        "%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S"
+    )
+    formatter.converter = time.gmtime
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("netphone").setLevel(logging.INFO)
+
+
+def _fail(error: object, code: int) -> int:
+    sys.stderr.write(f"error: {error}\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""The only reader of time.
+
+Decisions use `now_s` alone: it never jumps, and it counts the time in which the machine
+was suspended (rule S13). The wall clock is for people and for the ids of events.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Where a node gets the time from."""
+
+    def now_s(self) -> float:
+        """Seconds since some start; never goes back, and goes on while suspended."""
+        ...
+
+    def wall_ns(self) -> int:
+        """Wall clock, in nanoseconds since 1970; may jump either way."""
+        ...
+
+
+class SystemClock:
+    """The clocks of this machine."""
+
+    def __init__(self) -> None:
+        # Linux; elsewhere the monotonic clock, which may stand still while suspended.
+        self._clock_id = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+    def now_s(self) -> float:
+        return time.clock_gettime(self._clock_id)
+
+    def wall_ns(self) -> int:
+        return time.time_ns()
+
+
+def iso_utc(wall_ns: int) -> str:
+    """`wall_ns` as ISO 8601 in UTC, with microseconds."""
+    moment = datetime.fromtimestamp(wall_ns // 1_000_000_000, UTC)
+    micros = wall_ns // 1000 % 1_000_000
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{micros:06d}Z"

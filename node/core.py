@@ -1,0 +1,642 @@
+"""Supervision, failure detector and link protocol behind one face. Pure.
+
+What the shells see goes in with the time at which they saw it, and effects come out, in the
+order in which they must be carried out. Simulations run this very code.
+
+Each direction of the link is measured alone (S20): this node speaks on the connection that it
+dialled and listens on the one that it accepted. A newer connection of the peer supersedes
+the older one, whose frames are dropped from then on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from random import Random
+
+import attrs
+
+from node.config import NodeConfig
+from node.errors import RemoteProtocolError
+from node.failure_detector import FailureDetector
+from node.link_messages import Goodbye, Head, Heartbeat, Hello, SwitchMessage
+from node.link_protocol import (
+    Accepted,
+    Connection,
+    Greeted,
+    Greeting,
+    Identity,
+    Incident,
+    Received,
+    Unacceptable,
+)
+from node.roles import Role, State
+from node.situation import (
+    ActivateTold,
+    Active,
+    ChangeState,
+    ConfirmAsked,
+    DeadlinePassed,
+    Effect,
+    GiveAsked,
+    HandingOver,
+    HeadConfirmed,
+    Limits,
+    NotHeardByPeer,
+    Observation,
+    Outcome,
+    PeerClaimed,
+    PeerHeard,
+    PromiseAsked,
+    Promised,
+    PromiseGiven,
+    Report,
+    Situation,
+    Starting,
+    StartWindowClosed,
+    Switch,
+    SwitchAborted,
+    SwitchOrdered,
+    SwitchStep,
+    Tell,
+)
+from node.supervision import step
+from node.switch_order import OwnFacts, Waiting, calls_of_giver, failed_prechecks
+
+STALL_INTERVALS = 1.5
+"""A loop that turns later than this many intervals does not judge by that silence."""
+_UNACKNOWLEDGED_COUNT_MAX = 1000
+
+
+@attrs.frozen(kw_only=True)
+class Facts:
+    """What this node says of itself in heartbeats; taken anew by the shell at each turn."""
+
+    heads: Mapping[str, Head]
+    digest: str
+    entry_count: int
+    fold_version: int
+    problems: Mapping[str, str]
+    ready: bool
+    replicating: bool
+    replication_revision: int
+    replication_enabled: bool
+    calls: int
+
+
+@attrs.frozen
+class SendBytes:
+    """Write `data` to `connection`."""
+
+    connection: int
+    data: bytes
+
+
+@attrs.frozen
+class CloseConnection:
+    """Close `connection` once what was sent is out."""
+
+    connection: int
+
+
+@attrs.frozen
+class Dial:
+    """Connect to the peer's link address; one attempt."""
+
+
+@attrs.frozen
+class PeerSpoke:
+    """The peer's heartbeat, for what outside of supervision depends on it."""
+
+    heartbeat: Heartbeat
+
+
+@attrs.frozen
+class Note:
+    """A line for the log."""
+
+    text: str
+    alarming: bool = False
+
+
+LinkEffect = SendBytes | CloseConnection | Dial | PeerSpoke | Note
+CoreEffect = Effect | LinkEffect
+
+
+class Core:
+    """One node's decisions. Every method returns nothing; `take_effects` gives the effects."""
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        *,
+        identity: Identity,
+        facts: Callable[[], Facts],
+        rng: Random,
+        now_s: float,
+    ) -> None:
+        self._config = config
+        self._identity = identity
+        self._facts = facts
+        self._rng = rng
+        self._limits = Limits(config.switch_step_s, config.switch_timeout_s)
+        self.situation = Situation(config.role, self._limits)
+        self.detector = FailureDetector(
+            config.heartbeat_interval_s, config.peer_lost_after_s, counted_from_s=now_s
+        )
+        self.waiting: Waiting | None = None
+        self.problem: str | None = None
+        """Why the node behind the peer's address cannot be accepted (S18)."""
+        self.peer: Heartbeat | None = None
+        """The last heartbeat of the peer's present instance."""
+        self.peer_instance: str | None = None
+        self._started_s = now_s
+        self._turned_s = now_s
+        self._effects: list[CoreEffect] = []
+        self._connections: dict[int, Connection] = {}
+        self._opened_s: dict[int, float] = {}
+        self._incoming: int | None = None
+        self._outgoing: int | None = None
+        self._dialling = False
+        self._dialled_s = now_s - config.heartbeat_interval_s
+        self._sequence = 0
+        self._sent_s: dict[int, float] = {}
+        self._heard_by_peer_s: float | None = None
+        self._told: tuple[State, str | None] | None = None
+
+    # What the shells ask for.
+
+    def take_effects(self) -> list[CoreEffect]:
+        """What is to be done now, in order."""
+        effects, self._effects = self._effects, []
+        return effects
+
+    @property
+    def state(self) -> State:
+        return self.situation.state
+
+    def is_connected(self, now_s: float) -> bool:
+        """Whether both directions stand and the peer was heard within the limit."""
+        return (
+            self._incoming is not None
+            and self._outgoing is not None
+            and self.detector.verdict(now_s) is None
+        )
+
+    def is_heard_by_peer(self, now_s: float) -> bool:
+        """Whether the peer has lately acknowledged what we sent."""
+        return self._unheard_s(now_s) < self._config.peer_lost_after_s
+
+    @property
+    def deadline_s(self) -> float | None:
+        """When the next turn is due at the latest, ticks apart."""
+        moments = [self.situation.deadline_s]
+        if self.state is State.PASSIVE:
+            moments.append(self.detector.due_s)
+        if isinstance(self.situation.phase, Starting):
+            moments.append(self._started_s + self._config.start_window_s)
+        return min((m for m in moments if m is not None), default=None)
+
+    # What the shells saw.
+
+    def tick(self, now_s: float) -> None:
+        """One heartbeat interval has passed; also the first call after the start."""
+        self._wake(now_s)
+        for number in list(self._connections):
+            self._close_if_mute(number, now_s)
+        if self._outgoing is None:
+            self._dial(now_s)
+        self._send_heartbeat(now_s)
+        self._settle(now_s)
+
+    def turn(self, now_s: float) -> None:
+        """A deadline may be over; nothing else happened."""
+        self._wake(now_s)
+        self._settle(now_s)
+
+    def observe(self, observation: Observation, now_s: float) -> None:
+        """A shell has done what an effect asked for."""
+        self._wake(now_s)
+        self._step(observation, now_s)
+        self._settle(now_s)
+
+    def connection_opened(self, number: int, *, dialled: bool, now_s: float) -> None:
+        """A TCP connection stands."""
+        self._wake(now_s)
+        connection = Connection(
+            self._identity, dialled=dialled, greeting=self._greeting, rng=self._rng
+        )
+        self._connections[number] = connection
+        self._opened_s[number] = now_s
+        self._flush(number)
+        self._settle(now_s)
+
+    def data_received(self, number: int, data: bytes, now_s: float) -> None:
+        """Bytes came in."""
+        self._wake(now_s)
+        connection = self._connections.get(number)
+        if connection is None:
+            return  # Superseded or closed: what it still says is not believed.
+        try:
+            for incident in connection.receive(data):
+                self._handle(number, connection, incident, now_s)
+            self._flush(number)
+        except Unacceptable as error:
+            self._flush(number)
+            self._reject(connection, str(error), now_s)
+            self._drop(number, now_s)
+        except RemoteProtocolError as error:
+            self._effects.append(Note(f"link connection {number} dropped: {error}"))
+            self._drop(number, now_s)
+        self._settle(now_s)
+
+    def connection_closed(self, number: int, now_s: float) -> None:
+        """The other side, or the network, ended a connection."""
+        self._wake(now_s)
+        self._forget(number, now_s)
+        self._settle(now_s)
+
+    def dial_failed(self, now_s: float, *, refused: bool) -> None:
+        """The dial came to nothing; `refused`: its host said that nobody listens there."""
+        self._wake(now_s)
+        self._dialling = False
+        self.problem = None
+        if refused:
+            self.detector.refused()
+        self._settle(now_s)
+
+    # What the operator orders.
+
+    def order_switch(
+        self,
+        *,
+        switch_id: str,
+        actor: str,
+        reason: str,
+        now_s: float,
+        idle_s: float | None,
+    ) -> tuple[str, ...]:
+        """Begin a planned switch, or wait up to `idle_s` until no call is active (S9).
+
+        Returns every failed pre-check; empty: it has begun, and a `Report` will come.
+        """
+        self._wake(now_s)
+        reasons = self.prechecks(now_s)
+        if reasons:
+            return reasons
+        switch = self._name_switch(switch_id, actor, reason)
+        if idle_s is None:
+            self._step(SwitchOrdered(switch), now_s)
+        else:
+            self.waiting = Waiting(switch, now_s + idle_s)
+        self._settle(now_s)
+        return ()
+
+    def prechecks(self, now_s: float) -> tuple[str, ...]:
+        """Every reason against a switch now."""
+        facts = self._facts()
+        own = OwnFacts(
+            ready=facts.ready,
+            replicating=facts.replicating,
+            replication_enabled=facts.replication_enabled,
+            calls=facts.calls,
+            link_open=self.is_connected(now_s),
+            heard_by_peer=self.is_heard_by_peer(now_s),
+        )
+        found = failed_prechecks(self.situation, own, self.peer)
+        if self.waiting is not None:
+            found += ("a switch waits for calls to end; cancel it first",)
+        return found
+
+    @property
+    def incoming(self) -> int | None:
+        """The connection on which the peer speaks."""
+        return self._incoming
+
+    def cancel_waiting(self, why: str) -> bool:
+        """Give up a switch that still waits; False when none does."""
+        if self.waiting is None:
+            return False
+        self._effects.append(Report(self.waiting.switch, Outcome.CANCELLED, why))
+        self.waiting = None
+        return True
+
+    def waiting_for_calls(self) -> int:
+        """Calls that a waiting switch waits for."""
+        if self.waiting is None or self.peer is None:
+            return 0
+        return calls_of_giver(self.waiting.switch, self._facts().calls, self.peer)
+
+    def stop(self) -> None:
+        """Say goodbye and end every connection (S11). Nothing is decided afterwards."""
+        if self.state is State.ACTIVE:
+            self._effects.append(
+                ChangeState(State.PASSIVE, "orderly stop of this node", "S11")
+            )
+        if self._outgoing is not None:
+            self._connections[self._outgoing].send(Goodbye())
+            self._flush(self._outgoing)
+        for number in list(self._connections):
+            self._effects.append(CloseConnection(number))
+
+    # Deciding.
+
+    def _wake(self, now_s: float) -> None:
+        late_s = now_s - self._turned_s
+        if late_s > STALL_INTERVALS * self._config.heartbeat_interval_s:
+            self.detector.count_anew(now_s)
+            self._effects.append(
+                Note(f"this node stood still for {late_s:.1f} s; silence counts anew")
+            )
+        self._turned_s = now_s
+
+    def _settle(self, now_s: float) -> None:
+        """Whatever follows from the time alone, and telling the peer what changed."""
+        if isinstance(self.situation.phase, Starting):
+            if now_s - self._started_s >= self._config.start_window_s:
+                self._step(StartWindowClosed(), now_s)
+        elif not isinstance(self.situation.phase, Active):
+            lost = self.detector.verdict(now_s)
+            if lost is not None:
+                self._step(lost, now_s)
+        deadline_s = self.situation.deadline_s
+        if deadline_s is not None and now_s >= deadline_s:
+            self._step(DeadlinePassed(), now_s)
+        self._check_unheard(now_s)
+        self._check_waiting(now_s)
+        if self._told != self._public():
+            self._send_heartbeat(now_s)
+
+    def _step(self, observation: Observation, now_s: float) -> None:
+        before = self.state
+        self.situation, effects = step(self.situation, observation, now_s)
+        for effect in effects:
+            if isinstance(effect, Tell):
+                self._tell(effect)
+            else:
+                self._effects.append(effect)
+        if isinstance(self.situation.phase, HandingOver):
+            # Silence counts from the moment the taker's promise has run out (S14).
+            self.detector.count_anew(self.situation.phase.until_s)
+        if self.state is not before:
+            self.cancel_waiting(f"this node became {self.state}")
+            self._send_heartbeat(now_s)
+
+    def _check_unheard(self, now_s: float) -> None:
+        """S20: while we hear the active standby, do we learn that it hears us?"""
+        ours = self.situation.role is Role.MASTER and self.state is State.ACTIVE
+        theirs = self.peer is not None and self.peer.state is State.ACTIVE
+        if not (ours and theirs) or self.detector.verdict(now_s) is not None:
+            return
+        unheard_s = self._unheard_s(now_s)
+        if unheard_s >= 2 * self._config.peer_lost_after_s:
+            self._step(NotHeardByPeer(unheard_s), now_s)
+
+    def _check_waiting(self, now_s: float) -> None:
+        waiting = self.waiting
+        if waiting is None:
+            return
+        instances = {waiting.switch.giver_instance, waiting.switch.taker_instance}
+        if self.peer_instance not in instances:
+            self.cancel_waiting("the standby was restarted")
+        elif now_s >= waiting.until_s:
+            self.cancel_waiting(f"{self.waiting_for_calls()} calls did not end in time")
+        elif self.waiting_for_calls() == 0:
+            self.waiting = None
+            reasons = self.prechecks(now_s)
+            if reasons:
+                text = "; ".join(reasons)
+                report = Report(waiting.switch, Outcome.CANCELLED, text)
+                self._effects.append(report)
+            else:
+                self._step(SwitchOrdered(waiting.switch), now_s)
+
+    def _name_switch(self, switch_id: str, actor: str, reason: str) -> Switch:
+        assert self.peer_instance is not None, "the pre-checks have passed"
+        both = (self._identity.instance, self.peer_instance)
+        giver, taker = both if self.state is State.ACTIVE else reversed(both)
+        role = (
+            self._config.role if self.state is State.ACTIVE else self._config.role.other
+        )
+        return Switch(switch_id, giver, taker, role, actor, reason)
+
+    # Hearing the peer.
+
+    def _handle(
+        self, number: int, connection: Connection, incident: Incident, now_s: float
+    ) -> None:
+        match incident:
+            case Greeted():
+                self._flush(number)  # Our hello answers, whatever comes next.
+            case Accepted(hello):
+                self._flush(number)
+                self._accept(number, connection, hello, now_s)
+            case Received(Heartbeat() as heartbeat):
+                self._hear(heartbeat, now_s)
+            case Received(Goodbye()):
+                self.detector.goodbye()
+                self._effects.append(Note("the peer says goodbye"))
+            case Received(SwitchMessage() as message):
+                self._hear_switch(message, now_s)
+
+    def _accept(
+        self, number: int, connection: Connection, hello: Hello, now_s: float
+    ) -> None:
+        self.problem = None
+        if hello.instance != self.peer_instance:
+            self._meet_instance(number, hello.instance, now_s)
+        if connection.dialled:
+            self._supersede(self._outgoing, number)
+            self._outgoing, self._dialling = number, False
+        else:
+            self._supersede(self._incoming, number)
+            self._incoming = number
+            if self._outgoing is None:
+                self._dial(now_s)  # So that each side hears the other at once.
+        self.detector.heard(now_s)
+        if connection.dialled:
+            # Its answer to our hello. An incoming hello is as old as its dial, and a
+            # heartbeat follows it at once.
+            self._step(PeerHeard(hello.state, hello.instance, hello.promise), now_s)
+            self._send_heartbeat(now_s)
+
+    def _meet_instance(self, number: int, instance: str, now_s: float) -> None:
+        """The peer's process is another one: nothing of the old one counts."""
+        self.peer_instance, self.peer = instance, None
+        self._heard_by_peer_s = now_s
+        self._sent_s.clear()
+        for old in (self._incoming, self._outgoing):
+            self._supersede(old, number)
+        self._incoming = self._outgoing = None
+
+    def _supersede(self, old: int | None, new: int) -> None:
+        if old is not None and old != new and old in self._connections:
+            del self._connections[old], self._opened_s[old]
+            self._effects.append(CloseConnection(old))
+
+    def _hear(self, heartbeat: Heartbeat, now_s: float) -> None:
+        self.detector.heard(now_s)
+        self.peer = heartbeat
+        sent_s = self._sent_s.get(heartbeat.heard_sequence)
+        if sent_s is not None:
+            self._heard_by_peer_s = sent_s
+            for sequence in [s for s in self._sent_s if s < heartbeat.heard_sequence]:
+                del self._sent_s[sequence]
+        self._effects.append(PeerSpoke(heartbeat))
+        heard = PeerHeard(heartbeat.state, heartbeat.instance, heartbeat.promise)
+        self._step(heard, now_s)
+
+    def _hear_switch(self, message: SwitchMessage, now_s: float) -> None:
+        switch = message.switch
+        ours = self._identity.instance
+        both = {switch.giver_instance, switch.taker_instance}
+        by_giver = switch.giver_instance == self.peer_instance
+        wanted = _SENT_BY_GIVER.get(message.step)
+        void = both != {ours, self.peer_instance}
+        from_standby = (
+            message.step is SwitchStep.GIVE and self._config.role is Role.MASTER
+        )
+        if void or from_standby or (wanted is not None and wanted is not by_giver):
+            self._effects.append(
+                Note(f"step {message.step} of switch {switch.id} does not concern us")
+            )
+            return
+        self._step(_as_observation(message), now_s)
+
+    def _reject(self, connection: Connection, problem: str, now_s: float) -> None:
+        """The other side cannot be our peer. Only the configured address may claim (S18)."""
+        if not connection.dialled:
+            self._effects.append(Note(f"a link connection was refused: {problem}"))
+            return
+        if problem != self.problem:
+            self.problem = problem
+            self._effects.append(Note(f"the peer is not accepted: {problem}", True))
+        claim = connection.peer
+        if claim is None or self.state is State.ACTIVE or self._incoming is not None:
+            return
+        if claim.instance == self._identity.instance:
+            return  # We dialled ourselves.
+        self.detector.heard(now_s)
+        self.detector.connection_ended()
+        # Two nodes of one role cannot agree by S4: both stay as they are, and say so.
+        same_role = claim.role is self._config.role
+        state = State.ACTIVE if same_role else claim.state
+        self._step(PeerClaimed(state, problem), now_s)
+
+    # Speaking to the peer.
+
+    def _public(self) -> tuple[State, str | None]:
+        phase = self.situation.phase
+        promise = phase.switch.id if isinstance(phase, Promised) else None
+        return self.state, promise
+
+    def _greeting(self) -> Greeting:
+        return Greeting(*self._public())
+
+    def _send_heartbeat(self, now_s: float) -> None:
+        self._told = self._public()
+        if self._outgoing is None:
+            return
+        facts = self._facts()
+        self._sequence += 1
+        self._sent_s[self._sequence] = now_s
+        if len(self._sent_s) > _UNACKNOWLEDGED_COUNT_MAX:
+            del self._sent_s[next(iter(self._sent_s))]
+        state, promise = self._told
+        heartbeat = Heartbeat(
+            instance=self._identity.instance,
+            sequence=self._sequence,
+            heard_sequence=self.peer.sequence if self.peer else 0,
+            role=self._config.role,
+            state=state,
+            promise=promise,
+            version=self._identity.version,
+            **{f.name: getattr(facts, f.name) for f in attrs.fields(Facts)},
+        )
+        self._connections[self._outgoing].send(heartbeat)
+        self._flush(self._outgoing)
+
+    def _tell(self, told: Tell) -> None:
+        if self._outgoing is None:
+            self._effects.append(
+                Note(f"step {told.step} of switch {told.switch.id} could not be sent")
+            )
+            return
+        message = SwitchMessage(told.step, told.switch, told.text)
+        self._connections[self._outgoing].send(message)
+        self._flush(self._outgoing)
+
+    def _unheard_s(self, now_s: float) -> float:
+        if self._heard_by_peer_s is None:
+            return float("inf")
+        return now_s - self._heard_by_peer_s
+
+    # Connections.
+
+    def _flush(self, number: int) -> None:
+        data = self._connections[number].take_outbox()
+        if data:
+            self._effects.append(SendBytes(number, data))
+
+    def _dial(self, now_s: float) -> None:
+        if self._dialling:
+            return
+        self._dialling = True
+        self._dialled_s = now_s
+        self._effects.append(Dial())
+
+    def _close_if_mute(self, number: int, now_s: float) -> None:
+        connection = self._connections[number]
+        limit_s = 2 * self._config.heartbeat_interval_s
+        if not connection.is_open and now_s - self._opened_s[number] > limit_s:
+            self._drop(number, now_s)
+
+    def _drop(self, number: int, now_s: float) -> None:
+        self._effects.append(CloseConnection(number))
+        self._forget(number, now_s)
+
+    def _forget(self, number: int, now_s: float) -> None:
+        connection = self._connections.pop(number, None)
+        if connection is None:
+            return
+        del self._opened_s[number]
+        if connection.dialled and not connection.is_open:
+            self._dialling = False  # The next tick dials again.
+        if number == self._incoming:
+            self._incoming = None
+            self.detector.connection_ended()
+        if number == self._outgoing:
+            self._outgoing = None
+            # At once, to learn whether the process is gone; but a connection that never
+            # lasts must not become a busy loop.
+            if now_s - self._dialled_s >= 0.1 * self._config.heartbeat_interval_s:
+                self._dial(now_s)
+
+
+_SENT_BY_GIVER: Mapping[SwitchStep, bool] = {
+    SwitchStep.GIVE: False,
+    SwitchStep.CONFIRM: True,
+    SwitchStep.CONFIRMED: False,
+    SwitchStep.PROMISE: True,
+    SwitchStep.PROMISED: False,
+    SwitchStep.ACTIVATE: True,
+}
+"""Who may send a step; `ABORT` comes from either."""
+
+
+def _as_observation(message: SwitchMessage) -> Observation:
+    switch, text = message.switch, message.text
+    match message.step:
+        case SwitchStep.GIVE:
+            return GiveAsked(switch)
+        case SwitchStep.CONFIRM:
+            return ConfirmAsked(switch, text)
+        case SwitchStep.CONFIRMED:
+            return HeadConfirmed(switch)
+        case SwitchStep.PROMISE:
+            return PromiseAsked(switch)
+        case SwitchStep.PROMISED:
+            return PromiseGiven(switch)
+        case SwitchStep.ACTIVATE:
+            return ActivateTold(switch)
+        case SwitchStep.ABORT:
+            return SwitchAborted(switch, text)

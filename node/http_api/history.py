@@ -1,0 +1,98 @@
+"""`/history`: what was changed, by whom and why, in pages."""
+
+from collections.abc import Callable, Iterator
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from eventstore import Entry, Event, EventId, Origin
+from node.http_api.lanes import Lanes
+from node.http_api.pages import first_page
+from node.http_api.refusals import Reply
+from node.http_api.replies import HistoryReply, OriginName, errors
+from node.http_api.request_values import (
+    format_cursor,
+    format_time,
+    parse_cursor,
+    parse_time_ns,
+)
+from node.http_api.served_node import ServedNode
+from node.http_api.strict_json import encode
+
+PAGE_EVENT_COUNT_MAX = 10_000
+_TIME = "ISO 8601 (UTC where no zone is named) or milliseconds since 1970."
+
+
+def history(node: ServedNode, lanes: Lanes) -> APIRouter:
+    """The route for the history of `node`."""
+    router = APIRouter(tags=["history"])
+
+    @router.get(
+        "/history",
+        summary="Events of both nodes, oldest first, causes before effects",
+        responses={200: {"model": HistoryReply}, **errors(503)},
+    )
+    async def events(
+        key: Annotated[str | None, Query(description="Exactly this key.")] = None,
+        prefix: Annotated[str | None, Query(description="Start of the key.")] = None,
+        since: Annotated[str | None, Query(description=f"From: {_TIME}")] = None,
+        until: Annotated[str | None, Query(description=f"Before: {_TIME}")] = None,
+        actor: str | None = None,
+        origin: OriginName | None = None,
+        after: Annotated[str | None, Query(description="`next` of a page.")] = None,
+        limit: Annotated[int, Query(ge=1, le=PAGE_EVENT_COUNT_MAX)] = 1000,
+    ) -> Reply:
+        start = parse_cursor(after)
+        since_ns = parse_time_ns("since", since)
+        until_ns = parse_time_ns("until", until)
+
+        def found() -> Iterator[Event]:
+            return node.history(
+                key=key,
+                prefix=prefix,
+                since_ns=since_ns,
+                until_ns=until_ns,
+                actor=actor,
+                origin=None if origin is None else Origin(origin),
+                after=start,
+                limit=limit + 1,  # One more tells whether there is a next page.
+            )
+
+        bytes_max = lanes.limits.page_bytes_max
+        return Reply(
+            await lanes.reads.run(lambda: _page(found, start, limit, bytes_max))
+        )
+
+    return router
+
+
+def _page(
+    found: Callable[[], Iterator[Event]],
+    start: dict[Origin, EventId] | None,
+    limit: int,
+    bytes_max: int,
+) -> bytes:
+    cursor = dict(start or {})
+
+    def encoded(event: Event) -> bytes:
+        cursor[event.origin] = event.id
+        return encode(_shown(event))
+
+    page = first_page(found(), encoded, limit=limit, bytes_max=bytes_max)
+    following = format_cursor(cursor) if page.more else None
+    return b'{"events":[%s],"next":%s}' % (b",".join(page.encoded), encode(following))
+
+
+def _shown(event: Event) -> dict[str, object]:
+    return {
+        "id": str(event.id),
+        "origin": event.origin,
+        "kind": event.kind,
+        "key": event.key,
+        "value": Entry(event.key, event).value,
+        "actor": event.actor,
+        "reason": event.reason,
+        "time": format_time(event.wall_ns),
+        "vector": {origin: str(seen) for origin, seen in sorted(event.vector.items())},
+        "digest": event.digest.hex(),
+    }

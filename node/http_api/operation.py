@@ -1,0 +1,91 @@
+"""What operators ask and order: status, switch and replication."""
+
+from fastapi import APIRouter, Request
+
+from eventstore import REASON_BYTES_MAX
+from node.http_api.lanes import Lanes, decoded, order
+from node.http_api.refusals import Reply
+from node.http_api.replies import (
+    ReplicationOrder,
+    SwitchOrder,
+    SwitchReply,
+    body,
+    errors,
+)
+from node.http_api.request_values import actor_of, checked_line, reason_of
+from node.http_api.served_node import ServedNode, SwitchReport
+
+
+def operation(node: ServedNode, lanes: Lanes) -> APIRouter:
+    """The routes for operating `node`."""
+    router = APIRouter(tags=["operation"])
+
+    @router.get(
+        "/status", summary="All that this node knows of the pair", responses=errors()
+    )
+    async def status() -> Reply:
+        return Reply(node.status())
+
+    @router.post(
+        "/switch",
+        summary="Let the other node become active; only the master takes this order",
+        responses={200: {"model": SwitchReply}, **errors(403, 409, 503, 504)},
+        openapi_extra=body(SwitchOrder, required=False),
+    )
+    async def switch(request: Request) -> Reply:
+        async with lanes.bodies.read(request) as data:
+            wanted = order(SwitchOrder, decoded(data) if data else {})
+        actor, given = actor_of(request), wanted.reason.encode()
+        reason = checked_line("reason", given, REASON_BYTES_MAX) or reason_of(request)
+        report = await lanes.orders.run(
+            lambda: node.switch(
+                actor=actor,
+                when=wanted.when,
+                reason=reason,
+                dry_run=wanted.dry_run,
+                wait_s=wanted.wait_s,
+            )
+        )
+        return _shown(report)
+
+    @router.delete(
+        "/switch",
+        summary="Take back a switch that waits for the calls to end",
+        responses={200: {"model": SwitchReply}, **errors(403, 409, 503)},
+    )
+    async def cancel(request: Request) -> Reply:
+        actor = actor_of(request)
+        return _shown(await lanes.orders.run(lambda: node.cancel_switch(actor=actor)))
+
+    @router.get("/replication", summary="How replication goes", responses=errors())
+    async def replication() -> Reply:
+        return Reply(node.status()["replication"])
+
+    @router.post(
+        "/replication",
+        summary="Switch replication of the pair on or off",
+        responses=errors(403, 503),
+        openapi_extra=body(ReplicationOrder),
+    )
+    async def set_replication(request: Request) -> Reply:
+        actor, reason = actor_of(request), reason_of(request)
+        async with lanes.bodies.read(request) as data:
+            enabled = order(ReplicationOrder, decoded(data)).enabled
+        await lanes.orders.run(
+            lambda: node.set_replication(enabled, actor=actor, reason=reason)
+        )
+        return Reply(node.status()["replication"])
+
+    return router
+
+
+def _shown(report: SwitchReport) -> Reply:
+    return Reply(
+        {
+            "outcome": report.outcome,
+            "id": report.id,
+            "text": report.text,
+            "active": report.active,
+            "duration_s": report.duration_s,
+        }
+    )

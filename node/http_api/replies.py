@@ -1,0 +1,170 @@
+"""The shapes of answers and orders, as `/openapi.json` describes them."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from node.http_api.refusals import ErrorReply
+
+Id = Annotated[str, Field(description="Event id, `<ms>-<n>`.")]
+OriginName = Literal["master", "standby"]
+
+
+class StateReply(BaseModel):
+    """Role and state of this node."""
+
+    role: OriginName
+    state: Literal["active", "passive"]
+
+
+class LiveReply(BaseModel):
+    """Whether the node's own loop runs."""
+
+    live: bool
+
+
+class ReadyReply(BaseModel):
+    """Whether the node could take over, and every reason why not."""
+
+    ready: bool
+    reasons: list[str]
+
+
+class StoredReply(BaseModel):
+    """The event that a change became; it is durable."""
+
+    id: Id
+
+
+class EntryReply(BaseModel):
+    """One item of configuration."""
+
+    key: str
+    value: Any
+    id: Id
+    origin: OriginName
+
+
+class ListedEntry(BaseModel):
+    """One item of configuration, under its key."""
+
+    value: Any
+    id: Id
+    origin: OriginName
+
+
+class EntriesReply(BaseModel):
+    """A page of entries in the order of their keys."""
+
+    entries: dict[str, ListedEntry]
+    next: str | None = Field(description="`after` of the next page; null: the last.")
+
+
+class BatchReply(BaseModel):
+    """The event of each key."""
+
+    ids: dict[str, Id]
+
+
+class EventReply(BaseModel):
+    """A stored fact."""
+
+    id: Id
+    origin: OriginName
+    kind: str
+    key: str
+    value: Any
+    actor: str
+    reason: str
+    time: str | None = Field(description="ISO 8601, UTC, by the writer's clock.")
+    vector: dict[str, Id]
+    digest: str
+
+
+class HistoryReply(BaseModel):
+    """A page of events, oldest first, causes before effects."""
+
+    events: list[EventReply]
+    next: str | None = Field(description="`after` of the next page; null: the last.")
+
+
+class SwitchReply(BaseModel):
+    """What became of a switch."""
+
+    outcome: Literal["done", "ready", "waiting", "cancelled"]
+    id: str
+    text: str
+    active: OriginName | None
+    duration_s: float
+
+
+class Order(BaseModel):
+    """Base of the bodies of orders: unknown names and other types are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class SwitchOrder(Order):
+    """An order to switch; an empty body means now."""
+
+    when: Literal["now", "idle"] = Field("now", description="Idle: no call is active.")
+    dry_run: bool = Field(False, description="Only run the pre-checks.")
+    reason: str = Field("", description="For the history; else `X-Reason`.")
+    wait_s: float = Field(
+        3600.0, gt=0, le=7 * 24 * 3600, description="How long to wait for idle."
+    )
+
+
+class ReplicationOrder(Order):
+    """An order to switch replication of the pair on or off."""
+
+    enabled: bool
+
+
+class BatchOrder(Order):
+    """Changes that are stored all or none."""
+
+    put: dict[str, Any] = Field(default_factory=dict)
+    delete: list[str] = Field(default_factory=list)
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The documented refusals of a route, on top of those that every route has."""
+    shape = {"application/json": {"schema": {"$ref": _ERROR_SHAPE}}}
+    replies: dict[int | str, dict[str, Any]] = {
+        status: {"content": shape, "description": _WHEN[status]}
+        for status in sorted({401, 422, 500, *statuses})
+    }
+    # The others refer to this one: a model for each status makes a slow start.
+    replies[401] = {"model": ErrorReply, "description": _WHEN[401]}
+    return replies
+
+
+_ERROR_SHAPE = "#/components/schemas/ErrorReply"
+_WHEN = {
+    401: "`not-authorised`: no token, or an unknown one",
+    403: "`not-authorised`: the read token, for a change",
+    404: "`no-such-entry`",
+    409: "`entry-changed`, `not-master` or `refused`",
+    413: "`too-large`: the body is over 16 MiB",
+    422: "`invalid-request`, `invalid-entry` or `invalid-json`",
+    500: "`internal-error`: see the node's log",
+    503: "`store-unavailable`, `writes-frozen`, `busy` or `stopping`",
+    504: "`not-replicated`, `rolled-back` or `switch-failed`",
+}
+
+
+def body(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
+    """How a body that a route reads by itself is documented."""
+    schema = model.model_json_schema()
+    content = {"application/json": {"schema": schema}}
+    return {"requestBody": {"required": required, "content": content}}
+
+
+ANY_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "The value itself.",
+        "content": {"application/json": {"schema": {}}},
+    }
+}

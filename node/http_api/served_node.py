@@ -1,0 +1,155 @@
+"""What the HTTP interface needs of a node; `NetPhoneNode` is one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, Protocol
+
+from eventstore import Change, Entry, Event, EventId, JsonValue, Origin
+from node.roles import Role, State
+
+SwitchWhen = Literal["now", "idle"]
+
+
+class SwitchReport(Protocol):
+    """What became of an order to switch."""
+
+    @property
+    def outcome(self) -> str:
+        """`done`, `ready` (a dry run), `waiting` (for idle) or `cancelled`."""
+
+    @property
+    def id(self) -> str:
+        """Names this switch in `status()` and in the log."""
+
+    @property
+    def text(self) -> str:
+        """The outcome in one line for an operator."""
+
+    @property
+    def active(self) -> Role | None:
+        """The node that is active now; None while it is not known."""
+
+    @property
+    def duration_s(self) -> float:
+        """From the order to the outcome, in seconds."""
+
+
+class ServedNode(Protocol):
+    """A node as HTTP sees it; every method may be called from any thread.
+
+    `role`, `state`, `status`, `entry`, `is_live` and `is_ready` only read memory: they
+    are called from the loop that serves the probes and must not wait for anything.
+    All others may wait for Redis, within deadlines of their own.
+    """
+
+    @property
+    def role(self) -> Role:
+        """What the node was installed as."""
+
+    @property
+    def state(self) -> State:
+        """Whether it serves calls now."""
+
+    def status(self) -> dict[str, object]:
+        """All that `GET /status` shows; has `replication`."""
+
+    def is_live(self) -> bool:
+        """Whether the node's own loop runs; a supervisor restarts it when not."""
+
+    def is_ready(self) -> tuple[bool, Sequence[str]]:
+        """Whether the node could take over now, and every reason why not."""
+
+    def entry(self, key: str) -> Entry | None:
+        """The entry of `key`, if there is one."""
+
+    def list(self, prefix: str = "") -> Mapping[str, Entry]:
+        """All entries whose key starts with `prefix`."""
+
+    def put(
+        self,
+        key: str,
+        value: JsonValue,
+        *,
+        actor: str,
+        reason: str = "",
+        expected: EventId | None = None,
+        replicated_within_s: float | None = None,
+    ) -> Event:
+        """Store a value.
+
+        Raises:
+            InvalidEntry, EntryChanged, StoreUnavailable, WritesFrozen, NotReplicated.
+        """
+
+    def delete(
+        self,
+        key: str,
+        *,
+        actor: str,
+        reason: str = "",
+        expected: EventId | None = None,
+    ) -> Event:
+        """Delete an entry.
+
+        Raises:
+            InvalidEntry, NoSuchEntry, EntryChanged, StoreUnavailable, WritesFrozen.
+        """
+
+    def change_many(
+        self, changes: Sequence[Change], *, actor: str, reason: str = ""
+    ) -> Sequence[Event]:
+        """Store and delete, all or none; the events are in the order of `changes`.
+
+        Raises:
+            InvalidEntry, NoSuchEntry, StoreUnavailable, WritesFrozen.
+        """
+
+    def history(
+        self,
+        *,
+        key: str | None = None,
+        prefix: str | None = None,
+        since_ns: int | None = None,
+        until_ns: int | None = None,
+        actor: str | None = None,
+        origin: Origin | None = None,
+        after: Mapping[Origin, EventId] | None = None,
+        limit: int = 1000,
+    ) -> Iterator[Event]:
+        """At most `limit` events behind `after`, oldest first, causes before effects.
+
+        `since_ns` (inclusive) and `until_ns` (exclusive) are wall clocks of writers.
+
+        Raises:
+            StoreUnavailable, DamagedEvent: while iterating.
+        """
+
+    def switch(
+        self,
+        *,
+        actor: str,
+        when: SwitchWhen = "now",
+        reason: str = "",
+        dry_run: bool = False,
+        wait_s: float = 3600.0,
+    ) -> SwitchReport:
+        """Let the other node become active; `idle` returns at once with `waiting`.
+
+        Raises:
+            NotMaster, SwitchRefused, SwitchRolledBack, SwitchFailed.
+        """
+
+    def cancel_switch(self, *, actor: str) -> SwitchReport:
+        """Take back a switch that waits.
+
+        Raises:
+            NotMaster, SwitchRefused.
+        """
+
+    def set_replication(self, enabled: bool, *, actor: str, reason: str = "") -> None:
+        """Switch replication of the pair on or off.
+
+        Raises:
+            StoreUnavailable, WritesFrozen.
+        """

@@ -1,0 +1,522 @@
+"""`NetPhoneNode`: one node of a pair, to be run by a service or by `python -m node`."""
+
+from __future__ import annotations
+
+import builtins
+import logging
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import islice
+from random import SystemRandom
+from types import TracebackType
+
+from eventstore import (
+    FOLD_VERSION,
+    Change,
+    Delete,
+    Entry,
+    Event,
+    EventId,
+    EventStore,
+    Filter,
+    JsonValue,
+    Kind,
+    Origin,
+    Put,
+    Replicator,
+    StoreUnavailable,
+    Streams,
+    Suitability,
+    connect,
+    display_url,
+    read_history,
+)
+from node.clock import Clock, SystemClock, iso_utc
+from node.config import NodeConfig
+from node.core import Core, Facts
+from node.errors import NotReplicated
+from node.health import Health
+from node.http_api import HttpServer
+from node.link_messages import Head
+from node.link_protocol import Identity
+from node.notifications import Conflict, EntryChange, Listeners, StateChange
+from node.roles import Role, State
+from node.runtime import Announce, Ask, Observed, Runtime
+from node.service import Counts
+from node.shells import Shells
+from node.status import Sources, status_of
+from node.switching import Switching, SwitchReport, When, active_role
+from node.version import VERSION
+
+_log = logging.getLogger("netphone")
+
+_REDIS_TIMEOUT_S = 2.0
+_READER_TIMEOUT_S = 2.5
+"""Longer than one blocking read of the replicator."""
+_PROBE_TIMEOUT_S = 1.0
+_STOP_LIMIT_S = 5.0
+
+
+class NetPhoneNode:
+    """One node of a pair. Thread-safe, blocking, and independent of the host's event loop.
+
+    `start` and `stop` once, or use it as a context manager. Between them it supervises its
+    peer, replicates, and serves HTTP where configured, all in threads of its own.
+    """
+
+    def __init__(self, config: NodeConfig, *, clock: Clock | None = None) -> None:
+        self.config = config
+        self._clock = clock or SystemClock()
+        self._instance = secrets.token_hex(8)
+        self._own, self._peer = (
+            Origin(config.role.value),
+            Origin(config.role.other.value),
+        )
+        self._counts = Counts()
+        self._listeners = Listeners(self._counts)
+        self._durability = Suitability(None, None, None)
+        self._calls = 0
+        self._started = False
+        self._running = ExitStack()
+        name = f"Redis at {display_url(config.redis_url)}"
+        self._streams = self._connect(
+            config.redis_url, config.redis_password, _REDIS_TIMEOUT_S, name
+        )
+        self._probe = self._connect(
+            config.redis_url, config.redis_password, _PROBE_TIMEOUT_S, name
+        )
+        self._store = EventStore(
+            self._streams,
+            own=self._own,
+            peer=self._peer,
+            prevailing=Origin(Role.MASTER.value),
+            wall_ns=self._clock.wall_ns,
+            on_folded=self._listeners.folded,
+        )
+        self._replicator = Replicator(
+            self._store,
+            self._connect(
+                config.peer_redis_url,
+                config.peer_redis_password,
+                _READER_TIMEOUT_S,
+                f"the peer's Redis at {display_url(config.peer_redis_url)}",
+            ),
+            peer=self._peer,
+            now_s=self._clock.now_s,
+        )
+        self._health = Health(
+            self._clock,
+            interval_s=config.heartbeat_interval_s,
+            stale_after_s=config.peer_lost_after_s,
+        )
+        self._health.add("redis", self._check_redis)
+        self._runtime: Runtime
+        self._shells = Shells(
+            config,
+            store=self._store,
+            replicator=self._replicator,
+            clock=self._clock,
+            instance=self._instance,
+            counts=self._counts,
+            observe=lambda observation: self._runtime.post(Observed(observation)),
+            announce=lambda: self._runtime.post(Announce()),
+            report=lambda report: self._switching.report(report),
+        )
+        core = Core(
+            config,
+            identity=self._identity(),
+            facts=self._facts,
+            rng=SystemRandom(),
+            now_s=self._clock.now_s(),
+        )
+        self._runtime = Runtime(config, core, self._shells, self._clock)
+        self._switching = Switching(
+            config,
+            clock=self._clock,
+            ask=lambda work: self._runtime.post(Ask(work)),
+            new_id=lambda: secrets.token_hex(4),
+            active=self.active_role,
+        )
+
+    # Life.
+
+    def start(self) -> None:
+        """Take the addresses, read the streams, then listen, dial and serve.
+
+        Raises:
+            PortInUse: an address is taken; nothing was started.
+            StoreUnavailable: the own Redis does not answer.
+            UnsuitableStore: its settings would lose data.
+            StreamForked, DamagedEvent: a stream in it is not one unbroken history.
+        """
+        with ExitStack() as undo:
+            undo.callback(self._close_clients)
+            undo.callback(self._runtime.link.stop, _STOP_LIMIT_S)
+            self._runtime.link.bind()
+            if self.config.http_listen is not None:
+                http = HttpServer(self, self.config)
+                undo.callback(http.stop)
+            else:
+                http = None
+            self._durability = self._streams.check()
+            self._store.open()
+            self._open_stream()
+            undo.callback(self._stop_threads)
+            self._health.start()
+            self._shells.start()
+            self._runtime.start()
+            self._started = True
+            if http is not None:
+                http.start()
+            self._running = undo.pop_all()
+        _log.info(
+            "%s of pair %s runs: link %s, HTTP %s, %d entries",
+            self.config.role, self.config.pair, self.config.listen,
+            self.config.http_listen or "off", self._store.snapshot.entry_count,
+        )  # fmt: skip
+
+    def stop(self) -> None:
+        """Stop in order: an active node retires its service and says goodbye (S11)."""
+        if self.state is State.ACTIVE and self._started:
+            self._shells.retire_and_wait(self.config.switch_timeout_s)
+        self._started = False
+        self._running.close()
+
+    def __enter__(self) -> NetPhoneNode:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _stop_threads(self) -> None:
+        self._runtime.stop(_STOP_LIMIT_S)
+        self._health.stop()
+        self._shells.stop(_STOP_LIMIT_S)
+        self._listeners.stop()
+
+    def _close_clients(self) -> None:
+        self._streams.close()
+        self._probe.close()
+
+    def _open_stream(self) -> None:
+        """Each process opens its stream: from then on an earlier one is a second writer."""
+        snapshot = self._store.snapshot
+        value: dict[str, JsonValue] = {
+            "instance": self._instance,
+            "version": VERSION,
+            "knew": {origin: str(head.id) for origin, head in snapshot.heads.items()},
+        }
+        actor = f"{self.config.role} node"
+        self._store.record(Kind.STREAM_OPENED, value, actor=actor, reason="started")
+
+    # State.
+
+    @property
+    def role(self) -> Role:
+        """What this node was installed as."""
+        return self.config.role
+
+    @property
+    def state(self) -> State:
+        """Whether this node serves at this moment."""
+        return self._runtime.view.state
+
+    def active_role(self) -> Role | None:
+        """Which node is active, as this one knows; None: none, or unknown."""
+        peer = self._runtime.view.peer
+        return active_role(self.role, self.state, peer.state if peer else None)
+
+    def status(self) -> dict[str, object]:
+        """All of `/status`, ready for JSON. Never waits for anything."""
+        view, change = self._runtime.view, self._shells.last_change
+        return status_of(
+            Sources(
+                config=self.config,
+                version=VERSION,
+                now_s=self._clock.now_s(),
+                state=self.state,
+                since=iso_utc(change.wall_ns),
+                change=change,
+                view=view,
+                snapshot=self._store.snapshot,
+                progress=self._replicator.progress,
+                replication_enabled=self._shells.setting.enabled,
+                health=self._health.summary(),
+                durability=self._durability,
+                switch=self._switching.view(view.switch_step, view.waiting_for_calls),
+                calls=self._calls,
+                counts=self._counts,
+                ready=self.is_ready()[0],
+            )
+        )
+
+    def is_live(self) -> bool:
+        """Whether the decision loop turns."""
+        return self._started and self._runtime.is_live()
+
+    def is_ready(self) -> tuple[bool, builtins.list[str]]:
+        """Whether this node can serve and take changes, and every reason why not."""
+        reasons = [f"{name}: {text}" for name, text in self._health.problems().items()]
+        if not self._started:
+            reasons.insert(0, "not started")
+        if self._store.broken is not None:
+            reasons.append(str(self._store.broken))
+        return not reasons, reasons
+
+    @property
+    def failure(self) -> str | None:
+        """Why this process must end and a human be called; None: it need not (D7)."""
+        return None if self._store.broken is None else str(self._store.broken)
+
+    # Entries.
+
+    def put(
+        self,
+        key: str,
+        value: JsonValue,
+        *,
+        actor: str,
+        reason: str = "",
+        expected: EventId | None = None,
+        replicated_within_s: float | None = None,
+    ) -> Event:
+        """Let entry `key` hold `value`; returns the event, durable in the own Redis.
+
+        With `expected` the entry must still be the version that this event made; with
+        `replicated_within_s` the event is in both Redis servers on return.
+
+        Raises:
+            InvalidEntry, EntryChanged: nothing was stored.
+            StoreUnavailable, WritesFrozen, SecondWriter, StreamForked: see `eventstore`.
+            NotReplicated: stored here, but not at the peer in time.
+        """
+        events = self._append([Put(key, value)], actor, reason, expected)
+        return self._replicated(events[0], replicated_within_s)
+
+    def put_many(
+        self, values: Mapping[str, JsonValue], *, actor: str, reason: str = ""
+    ) -> builtins.list[Event]:
+        """Put several entries, all or none, in one round trip.
+
+        Raises: as `put`.
+        """
+        changes = [Put(key, value) for key, value in values.items()]
+        return self._append(changes, actor, reason, None)
+
+    def change_many(
+        self, changes: Sequence[Change], *, actor: str, reason: str = ""
+    ) -> builtins.list[Event]:
+        """Put and delete several entries, all or none, in one round trip.
+
+        Raises: as `put` and `delete`.
+        """
+        return self._append(changes, actor, reason, None)
+
+    def delete(
+        self,
+        key: str,
+        *,
+        actor: str,
+        reason: str = "",
+        expected: EventId | None = None,
+    ) -> Event:
+        """Let there be no entry `key`; the event stays in the history (D10).
+
+        Raises:
+            NoSuchEntry: there is none.
+            Others: as `put`.
+        """
+        return self._append([Delete(key)], actor, reason, expected)[0]
+
+    def get(self, key: str, default: JsonValue = None) -> JsonValue:
+        """The value of entry `key`; a copy that the caller may change."""
+        entry = self._store.get(key)
+        return default if entry is None else entry.value
+
+    def entry(self, key: str) -> Entry | None:
+        """The entry `key` with the event that made it, or None."""
+        return self._store.get(key)
+
+    def list(self, prefix: str = "") -> dict[str, Entry]:
+        """The entries whose key starts with `prefix`, in the order of keys."""
+        return {entry.key: entry for entry in self._store.entries(prefix)}
+
+    def _append(
+        self,
+        changes: Sequence[Change],
+        actor: str,
+        reason: str,
+        expected: EventId | None,
+    ) -> builtins.list[Event]:
+        self._check_started()
+        return self._store.append(
+            changes,
+            actor=actor,
+            reason=reason,
+            expected=expected,
+            frozen_limit_s=self.config.switch_timeout_s,
+        )
+
+    def _replicated(self, event: Event, limit_s: float | None) -> Event:
+        if limit_s is not None and not self._shells.await_replicated(event.id, limit_s):
+            raise NotReplicated(event.id)
+        return event
+
+    def _check_started(self) -> None:
+        if not self._started:
+            raise StoreUnavailable("this node is not started; nothing was stored")
+
+    # History.
+
+    def history(
+        self,
+        *,
+        key: str | None = None,
+        prefix: str | None = None,
+        actor: str | None = None,
+        origin: Origin | None = None,
+        since_ns: int | None = None,
+        until_ns: int | None = None,
+        after: Mapping[Origin, EventId] | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Event]:
+        """At most `limit` events of both nodes, causes before effects, in constant memory.
+
+        `since_ns` (inclusive) and `until_ns` (exclusive) are nanoseconds since 1970 by the
+        clock of the node that made the event. `after` goes on behind these ids.
+
+        Raises:
+            StoreUnavailable, DamagedEvent: while iterating.
+        """
+        wanted = Filter(
+            key=key,
+            prefix=prefix,
+            actor=actor,
+            origin=origin,
+            since_ns=since_ns,
+            until_ns=until_ns,
+        )
+        origins = Origin(Role.MASTER.value), Origin(Role.STANDBY.value)
+        return islice(read_history(self._streams, origins, wanted, after), limit)
+
+    # Orders.
+
+    def switch(
+        self,
+        *,
+        actor: str,
+        when: When = "now",
+        reason: str = "",
+        dry_run: bool = False,
+        wait_s: float = 3600.0,
+    ) -> SwitchReport:
+        """Let the other node become active; only the master takes this order (S8).
+
+        `now` returns when it is done; `idle` at once, and the switch begins as soon as no
+        call is active, within `wait_s`: follow it in `status()["switch"]`.
+
+        Raises:
+            NotMaster, SwitchRefused: nothing was changed.
+            SwitchRolledBack: it failed before the giver stepped down; all is as before.
+            SwitchFailed: it failed after; the text says who is active, and why.
+        """
+        return self._switching.order(
+            actor=actor, when=when, reason=reason, dry_run=dry_run, wait_s=wait_s
+        )
+
+    def cancel_switch(self, *, actor: str) -> SwitchReport:
+        """Give up a switch that waits for calls to end.
+
+        Raises:
+            SwitchRefused: none waits.
+        """
+        return self._switching.cancel(actor=actor)
+
+    def set_replication(self, enabled: bool, *, actor: str, reason: str = "") -> None:
+        """Switch replication on or off for the pair (D4); supervision goes on.
+
+        Raises:
+            EventStoreError: the order could not be stored; all is as before.
+        """
+        self._check_started()
+        self._shells.set_replication(enabled, actor=actor, reason=reason)
+
+    def set_calls(self, count: int) -> None:
+        """Say how many calls are in progress here: `switch(when="idle")` waits for none."""
+        if type(count) is not int or count < 0:
+            raise ValueError(f"a number of calls is 0 or more, not {count!r}")
+        self._calls = count
+        if self._started:
+            self._runtime.post(Announce())
+
+    # Being told.
+
+    def on_state_change(self, callback: Callable[[StateChange], object]) -> None:
+        """Call `callback` after each change of state, in order (S17).
+
+        In a planned switch the giver calls it before it says that it is passive. A call
+        that takes longer than `hook_deadline_s` is counted and left behind.
+        """
+        self._shells.on_state_change(callback)
+
+    def on_change(self, callback: Callable[[EntryChange], object]) -> None:
+        """Call `callback` for each changed entry, of either node, in order."""
+        self._listeners.on_change(callback)
+
+    def on_conflict(self, callback: Callable[[Conflict], object]) -> None:
+        """Call `callback` for each change that a concurrent one overrode."""
+        self._listeners.on_conflict(callback)
+
+    def add_health_check(self, name: str, check: Callable[[], object]) -> None:
+        """Ask `check` once per interval: None or True is well, all else is not.
+
+        Raises:
+            ValueError: the name is taken, or there are too many.
+        """
+        self._health.add(name, check)
+
+    # For the parts.
+
+    def _connect(
+        self, url: str, password: str | None, timeout_s: float, name: str
+    ) -> Streams:
+        client = connect(url, password=password, timeout_s=timeout_s)
+        return Streams(client, self.config.pair, name=name)
+
+    def _identity(self) -> Identity:
+        known = (self.config.secret, self.config.next_secret)
+        return Identity(
+            pair=self.config.pair,
+            role=self.config.role,
+            instance=self._instance,
+            version=VERSION,
+            secrets=tuple(secret for secret in known if secret is not None),
+        )
+
+    def _facts(self) -> Facts:
+        snapshot, setting = self._store.snapshot, self._shells.setting
+        return Facts(
+            heads={
+                o: Head(str(h.id), h.digest.hex()) for o, h in snapshot.heads.items()
+            },
+            digest=snapshot.digest,
+            entry_count=snapshot.entry_count,
+            fold_version=FOLD_VERSION,
+            problems=self._health.problems(),
+            ready=self.is_ready()[0],
+            replicating=self._replicator.progress.connected,
+            replication_revision=setting.revision,
+            replication_enabled=setting.enabled,
+            calls=self._calls,
+        )
+
+    def _check_redis(self) -> None:
+        self._probe.ping()
+        self._shells.bookkeeping.retry()

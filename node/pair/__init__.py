@@ -1,0 +1,1 @@
+"""`python -m node pair`: a whole pair on this machine, to try, to learn and to show."""

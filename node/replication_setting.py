@@ -1,0 +1,44 @@
+"""Whether the pair replicates (D4): one setting for both nodes. Pure.
+
+Each node stores it as an event and says it in heartbeats. The higher revision is the newer
+order; of two given at the same time in a cut, off wins. A node reads only while its own
+setting and the peer's last known one are on.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from eventstore import Event, JsonValue
+
+
+@attrs.frozen
+class ReplicationSetting:
+    """An operator's order, and the how manieth it is."""
+
+    revision: int = 0
+    enabled: bool = True
+
+    @classmethod
+    def from_event(cls, event: Event | None) -> ReplicationSetting:
+        """What the newest own `replication-changed` says; on when there is none."""
+        value = None if event is None else event.value
+        if not isinstance(value, dict):
+            return cls()
+        revision, enabled = value.get("revision"), value.get("enabled")
+        if type(revision) is not int or type(enabled) is not bool:
+            return cls()
+        return cls(revision, enabled)
+
+    def as_value(self) -> JsonValue:
+        return {"revision": self.revision, "enabled": self.enabled}
+
+    def changed_to(self, enabled: bool) -> ReplicationSetting:
+        """The next order."""
+        return ReplicationSetting(self.revision + 1, enabled)
+
+    def yields_to(self, peers: ReplicationSetting) -> bool:
+        """Whether the peer's setting is the one to adopt."""
+        if peers.revision == self.revision:
+            return self.enabled and not peers.enabled
+        return peers.revision > self.revision

@@ -1,0 +1,261 @@
+"""Carries out what the loop decides, each thing in the thread where it may take its time."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from eventstore import (
+    EventId,
+    EventStore,
+    EventStoreError,
+    JsonValue,
+    Kind,
+    Origin,
+    Replicator,
+)
+from node.bookkeeping import Bookkeeping, Record
+from node.clock import Clock, iso_utc
+from node.config import NodeConfig
+from node.link_messages import Heartbeat
+from node.notifications import StateChange
+from node.replication_setting import ReplicationSetting
+from node.roles import State
+from node.service import Callback, Counts, Hook, Worker
+from node.situation import (
+    AwaitHead,
+    ChangeState,
+    FreezeWrites,
+    HeadReached,
+    Observation,
+    Report,
+    RetireService,
+    ServiceRetired,
+    WritesFrozen,
+)
+
+_log = logging.getLogger("netphone")
+
+
+class Shells:
+    """The `Effects` of one node. Every method returns at once."""
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        *,
+        store: EventStore,
+        replicator: Replicator,
+        clock: Clock,
+        instance: str,
+        counts: Counts,
+        observe: Callable[[Observation], object],
+        announce: Callable[[], object],
+        report: Callable[[Report], None],
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._replicator = replicator
+        self._clock = clock
+        self._instance = instance
+        self._counts = counts
+        self._observe = observe
+        self._announce = announce
+        self._report = report
+        self._service = Worker("service")
+        self._callbacks: list[Callback] = []
+        self.bookkeeping = Bookkeeping(store)
+        self._acknowledged = threading.Condition()
+        self._peer: Heartbeat | None = None
+        self._peers_setting = ReplicationSetting()
+        self.setting = ReplicationSetting()
+        self._setting_lock = threading.Lock()
+        self.last_change = StateChange(
+            0, State.PASSIVE, "started", "S1", {}, clock.wall_ns()
+        )
+
+    def start(self) -> None:
+        """Begin; the store is open."""
+        self.setting = ReplicationSetting.from_event(
+            self._store.latest(Kind.REPLICATION_CHANGED)
+        )
+        self._service.start()
+        self.bookkeeping.start()
+        self._replicator.start()
+        self._apply_setting()
+
+    def stop(self, limit_s: float) -> None:
+        """End; what waits to be stored is stored, if Redis answers."""
+        self._service.stop(limit_s)
+        self._replicator.stop(limit_s)
+        self.bookkeeping.stop(limit_s)
+
+    # State (S16, S17).
+
+    def on_state_change(self, function: Callable[[StateChange], object]) -> None:
+        name = getattr(function, "__name__", type(function).__name__)
+        self._callbacks.append(Callback(name, function))
+
+    def change_state(self, change: ChangeState) -> None:
+        before = self.last_change
+        self.last_change = StateChange(
+            before.number + 1,
+            change.state,
+            change.reason,
+            change.rule,
+            change.evidence,
+            self._clock.wall_ns(),
+        )
+        found = "".join(f" {name}={value}" for name, value in change.evidence.items())
+        _log.info(
+            '%s -> %s role=%s reason="%s" rule=%s%s',
+            before.state, change.state, self._config.role, change.reason, change.rule, found,
+        )  # fmt: skip
+        value: dict[str, JsonValue] = {
+            "from": before.state.value,
+            "to": change.state.value,
+            "rule": change.rule,
+            "evidence": dict(change.evidence),
+            "decided": iso_utc(self.last_change.wall_ns),
+            "instance": self._instance,
+            "number": self.last_change.number,
+        }
+        actor = f"{self._config.role} node"
+        self.bookkeeping.hand_in(
+            Record(Kind.STATE_CHANGED, value, actor, change.reason)
+        )
+
+    def run_callbacks(self, state: State) -> None:
+        assert state is self.last_change.state, "it was changed before"
+        self._submit_callbacks(self.last_change)
+
+    def retire_service(self, effect: RetireService) -> None:
+        self._submit_callbacks(
+            self._retirement(f"planned switch: {effect.switch.reason}")
+        )
+        self._service.submit(lambda: self._observe(ServiceRetired(effect.switch)))
+
+    def retire_and_wait(self, limit_s: float) -> None:
+        """Run the passive callbacks now: the node stops while it is active (S11)."""
+        ended = threading.Event()
+        self._submit_callbacks(self._retirement("orderly stop of this node"))
+        self._service.submit(ended.set)
+        ended.wait(limit_s)
+
+    def _retirement(self, reason: str) -> StateChange:
+        """The change that is about to be made."""
+        number = self.last_change.number + 1
+        wall_ns = self._clock.wall_ns()
+        return StateChange(number, State.PASSIVE, reason, "S17", {}, wall_ns)
+
+    def _submit_callbacks(self, change: StateChange) -> None:
+        if not self._service.submit(lambda: self._run_callbacks(change)):
+            self._counts.dropped += 1
+            _log.error("the callbacks for becoming %s were dropped", change.state)
+
+    def _run_callbacks(self, change: StateChange) -> None:
+        limit_s = self._config.hook_deadline_s
+        active = change.state is State.ACTIVE
+        command = self._config.on_active if active else self._config.on_passive
+        if command:
+            variables = {
+                "NETPHONE_PAIR": self._config.pair,
+                "NETPHONE_ROLE": self._config.role.value,
+                "NETPHONE_STATE": change.state.value,
+                "NETPHONE_REASON": change.reason,
+            }
+            Hook(command).run(variables, limit_s, self._counts)
+        for callback in self._callbacks:
+            callback.run((change,), limit_s, self._counts)
+
+    # Planned switch (S14).
+
+    def freeze_writes(self, effect: FreezeWrites) -> None:
+        own = Origin(self._config.role.value)
+
+        def freeze() -> None:
+            head = self._store.freeze()[own]
+            self._observe(WritesFrozen(effect.switch, str(head.id)))
+
+        self.bookkeeping.submit(freeze)
+
+    def thaw_writes(self) -> None:
+        # Behind a freeze that may still be under way.
+        self.bookkeeping.submit(self._store.thaw)
+
+    def await_head(self, effect: AwaitHead) -> None:
+        head = EventId.parse(effect.head)
+        giver = Origin(self._config.role.other.value)
+
+        def wait() -> None:
+            if self._store.await_head(giver, head, self._config.switch_step_s):
+                self._observe(HeadReached(effect.switch))
+
+        threading.Thread(target=wait, name="await head", daemon=True).start()
+
+    def report(self, report: Report) -> None:
+        self._report(report)
+
+    def realign_heartbeat(self, realign: Callable[[], None]) -> None:
+        _log.warning("the heartbeat job was late; has the clock been set? realigned")
+        self.bookkeeping.submit(realign)
+
+    # Replication (D4), and what the peer has (D7).
+
+    def peer_spoke(self, heartbeat: Heartbeat) -> None:
+        with self._acknowledged:
+            self._peer = heartbeat
+            self._acknowledged.notify_all()
+        theirs = ReplicationSetting(
+            heartbeat.replication_revision, heartbeat.replication_enabled
+        )
+        if theirs != self._peers_setting or self.setting.yields_to(theirs):
+            self._peers_setting = theirs
+            self.bookkeeping.submit(lambda: self._meet_setting(theirs))
+
+    def set_replication(self, enabled: bool, *, actor: str, reason: str) -> None:
+        """Store the order, then follow it; the peer learns of it at once.
+
+        Raises:
+            EventStoreError: it could not be stored; all is as before.
+        """
+        with self._setting_lock:
+            self._store_setting(self.setting.changed_to(enabled), actor, reason)
+        self._apply_setting()
+        self._announce()
+
+    def await_replicated(self, event_id: EventId, limit_s: float) -> bool:
+        """Wait until the peer's heartbeat says that it has the own event `event_id`."""
+        with self._acknowledged:
+            return self._acknowledged.wait_for(
+                lambda: self._peer_head() >= event_id, limit_s
+            )
+
+    def _peer_head(self) -> EventId:
+        head = self._peer.heads.get(self._config.role) if self._peer else None
+        return EventId.parse(head.id) if head else EventId(0, 0)
+
+    def _meet_setting(self, theirs: ReplicationSetting) -> None:
+        try:
+            with self._setting_lock:
+                if self.setting.yields_to(theirs):
+                    actor = f"{self._config.role.other} node"
+                    self._store_setting(theirs, actor, "set at the peer")
+        except EventStoreError as error:
+            _log.warning("the replication setting waits to be stored: %s", error)
+        self._apply_setting()
+        self._announce()
+
+    def _store_setting(
+        self, setting: ReplicationSetting, actor: str, reason: str
+    ) -> None:
+        self._store.record(
+            Kind.REPLICATION_CHANGED, setting.as_value(), actor=actor, reason=reason
+        )
+        self.setting = setting
+        _log.info("replication %s by %s", "on" if setting.enabled else "off", actor)
+
+    def _apply_setting(self) -> None:
+        enabled = self.setting.enabled and self._peers_setting.enabled
+        self._replicator.set_enabled(enabled)

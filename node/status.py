@@ -1,0 +1,115 @@
+"""What `/status` and `NetPhoneNode.status()` say. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from eventstore import EventId, Progress, Snapshot, Suitability
+from node.config import NodeConfig
+from node.link_messages import Heartbeat
+from node.notifications import StateChange
+from node.roles import State
+from node.runtime import View
+from node.service import Counts
+
+
+@attrs.frozen(kw_only=True)
+class Sources:
+    """Everything a status is made of, taken at one moment."""
+
+    config: NodeConfig
+    version: str
+    now_s: float
+    state: State
+    since: str
+    change: StateChange
+    view: View
+    snapshot: Snapshot
+    progress: Progress
+    replication_enabled: bool
+    health: Mapping[str, str]
+    durability: Suitability
+    switch: Mapping[str, object] | None
+    calls: int
+    counts: Counts
+    ready: bool
+
+
+def status_of(sources: Sources) -> dict[str, object]:
+    """The status, ready for JSON; it holds no secret."""
+    snapshot, config = sources.snapshot, sources.config
+    return {
+        "pair": config.pair,
+        "role": config.role.value,
+        "state": sources.state.value,
+        "since": sources.since,
+        "reason": sources.change.reason,
+        "vector": {origin: str(found) for origin, found in snapshot.vector.items()},
+        "digest": snapshot.digest,
+        "entries": snapshot.entry_count,
+        "peer": _peer(sources),
+        "replication": _replication(sources),
+        "health": dict(sources.health),
+        "durability": {
+            "appendonly": sources.durability.appendonly,
+            "appendfsync": sources.durability.appendfsync,
+        },
+        "switch": None if sources.switch is None else dict(sources.switch),
+        "calls": sources.calls,
+        "callbacks": attrs.asdict(sources.counts),
+        "ready": sources.ready,
+        "realm": config.realm or config.pair,
+        "version": sources.version,
+    }
+
+
+def replication_problem(sources: Sources) -> str | None:
+    """Why replication stands still although it is on; None: it does not."""
+    return sources.progress.problem if sources.replication_enabled else None
+
+
+def _peer(sources: Sources) -> dict[str, object]:
+    view, peer = sources.view, sources.view.peer
+    heard_ago_s = None if view.heard_s is None else sources.now_s - view.heard_s
+    heads = peer.heads if peer else {}
+    return {
+        "connected": view.connected,
+        "role": sources.config.role.other.value,
+        "state": peer.state.value if peer else None,
+        "heard_ago_s": None if heard_ago_s is None else round(heard_ago_s, 3),
+        "hears_us": view.hears_us,
+        "vector": {o: h.id for o, h in heads.items() if h.id != "0-0"},
+        "digest": peer.digest if peer else None,
+        "version": peer.version if peer else None,
+        "problem": view.problem,
+        "health": dict(peer.problems) if peer else {},
+    }
+
+
+def _replication(sources: Sources) -> dict[str, object]:
+    progress, snapshot = sources.progress, sources.snapshot
+    other = sources.config.role.other.value
+    lag_events = _lag_events(other, snapshot, sources.view.peer)
+    lag_s = None
+    if progress.complete_at_s is not None:
+        lag_s = sources.now_s - progress.complete_at_s
+        lag_s = 0.0 if progress.connected and lag_events == 0 else round(lag_s, 3)
+    return {
+        "enabled": sources.replication_enabled,
+        "connected": progress.connected,
+        "lag_events": lag_events,
+        "lag_s": lag_s,
+        "conflicts": snapshot.conflict_count,
+        "problem": replication_problem(sources),
+    }
+
+
+def _lag_events(other: str, snapshot: Snapshot, peer: Heartbeat | None) -> int | None:
+    """Events of the peer that are not here, by its last heartbeat; None: unknown."""
+    head = peer.heads.get(other) if peer else None
+    if head is None:
+        return None
+    here = next((h.id.n for o, h in snapshot.heads.items() if o == other), 0)
+    return max(0, EventId.parse(head.id).n - here)

@@ -1,0 +1,81 @@
+"""What must hold before a planned switch begins, and waiting for calls to end. Pure."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import attrs
+
+from node.roles import Role, State
+from node.situation import Situation, Switch
+
+
+class PeerFacts(Protocol):
+    """What the pre-checks ask of the peer's last heartbeat."""
+
+    @property
+    def state(self) -> State: ...
+    @property
+    def ready(self) -> bool: ...
+    @property
+    def replicating(self) -> bool: ...
+    @property
+    def replication_enabled(self) -> bool: ...
+    @property
+    def calls(self) -> int: ...
+
+
+@attrs.frozen(kw_only=True)
+class OwnFacts:
+    """What the pre-checks ask of this node and its link."""
+
+    ready: bool
+    replicating: bool
+    replication_enabled: bool
+    calls: int
+    link_open: bool
+    """Both connections stand, and the peer was heard within the limit."""
+    heard_by_peer: bool
+
+
+def failed_prechecks(
+    situation: Situation, own: OwnFacts, peer: PeerFacts | None
+) -> tuple[str, ...]:
+    """Every reason against a switch now; empty: it may begin."""
+    found = []
+    if situation.role is not Role.MASTER:
+        found.append("a switch is ordered at the master")
+    if situation.switch is not None:
+        found.append("a switch is under way")
+    if not own.ready:
+        found.append("the master is not ready")
+    if not own.replication_enabled:
+        found.append("replication is off")
+    elif not own.replicating:
+        found.append("the master does not reach the standby's Redis")
+    if peer is None or not own.link_open:
+        return (*found, "the standby is not connected")
+    if situation.state is peer.state:
+        found.append(f"both nodes are {peer.state}")
+    if not own.heard_by_peer:
+        found.append("the standby does not hear the master")
+    if not peer.ready:
+        found.append("the standby is not ready")
+    if own.replication_enabled and not peer.replication_enabled:
+        found.append("replication is off at the standby")
+    elif peer.replication_enabled and not peer.replicating:
+        found.append("the standby does not reach the master's Redis")
+    return tuple(found)
+
+
+@attrs.frozen
+class Waiting:
+    """A switch that begins as soon as no call is active (S9)."""
+
+    switch: Switch
+    until_s: float
+
+
+def calls_of_giver(switch: Switch, own_calls: int, peer: PeerFacts) -> int:
+    """Calls in progress at the node that is to hand over."""
+    return own_calls if switch.giver is Role.MASTER else peer.calls

@@ -1,0 +1,273 @@
+"""A node for tests of `admin`: the HTTP interface, with its entries in memory."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+import httpx
+
+READ_TOKEN = "read-token"
+CHANGE_TOKEN = "change-token"
+URL = "http://node.test:7480"
+
+Answer = httpx.Response | BaseException
+Route = Callable[["FakeNode", httpx.Request], httpx.Response]
+
+
+class FakeNode:
+    """Give `transport` to a client. `answers` come before what the node would say."""
+
+    def __init__(self, entries: Mapping[str, Any] | None = None) -> None:
+        self.entries: dict[str, dict[str, Any]] = {}
+        self.events: list[dict[str, Any]] = []
+        self.requests: list[httpx.Request] = []
+        self.answers: deque[Answer | None] = deque()
+        """For the next requests, in order; None: what the node would say."""
+        self.switch_answer: httpx.Response | None = None
+        self.switch_progress: deque[dict[str, Any] | None] = deque()
+        """`switch` of the next looks at `/status`; the last one stays."""
+        self.cancel_answer: httpx.Response | None = None
+        self.page_count_max = 10_000
+        self.status = status_reply()
+        for key, value in (entries or {}).items():
+            self._record("entry-put", key, value, "setup", "")
+
+    @property
+    def transport(self) -> httpx.MockTransport:
+        return httpx.MockTransport(self.handle)
+
+    def values(self) -> dict[str, Any]:
+        return {key: entry["value"] for key, entry in self.entries.items()}
+
+    def sent(self, method: str, path: str) -> list[httpx.Request]:
+        return [r for r in self.requests if (r.method, r.url.path) == (method, path)]
+
+    def handle(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        answer = self.answers.popleft() if self.answers else None
+        if isinstance(answer, BaseException):
+            raise answer
+        if answer is not None:
+            return answer
+        return self._authorised(request) or self._routed(request)
+
+    def _authorised(self, request: httpx.Request) -> httpx.Response | None:
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if token not in (READ_TOKEN, CHANGE_TOKEN):
+            return refusal(401, "not-authorised", "no such token")
+        if request.method != "GET" and token != CHANGE_TOKEN:
+            return refusal(403, "not-authorised", "this token may only read")
+        return None
+
+    def _routed(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.raw_path.decode().partition("?")[0]
+        if path.startswith("/entries/"):
+            return self._entry(request, unquote(path.removeprefix("/entries/")))
+        route = ROUTES.get((request.method, path))
+        if route is None:
+            return refusal(404, "no-such-path", f"no such path: {path}")
+        return route(self, request)
+
+    def _entry(self, request: httpx.Request, key: str) -> httpx.Response:
+        expected = query(request).get("expected")
+        entry = self.entries.get(key)
+        if request.method != "PUT" and entry is None:
+            return refusal(404, "no-such-entry", f"there is no entry {key!r}")
+        if expected and (entry is None or entry["id"] != expected):
+            return refusal(409, "entry-changed", f"{key} is not {expected} any more")
+        if request.method == "GET":
+            return httpx.Response(200, json={"key": key, **self.entries[key]})
+        value = json.loads(request.content) if request.method == "PUT" else None
+        if "/" not in key:
+            return refusal(422, "invalid-entry", f"key {key!r} is not collection/name")
+        kind = "entry-put" if request.method == "PUT" else "entry-deleted"
+        return httpx.Response(
+            200, json={"id": self._recorded(request, kind, key, value)}
+        )
+
+    def list_entries(self, request: httpx.Request) -> httpx.Response:
+        asked = query(request)
+        limit = min(int(asked.get("limit", "10000")), self.page_count_max)
+        keys = sorted(
+            k
+            for k in self.entries
+            if k.startswith(asked.get("prefix", "")) and k > asked.get("after", "")
+        )
+        page = {key: self.entries[key] for key in keys[:limit]}
+        following = keys[limit - 1] if len(keys) > limit else None
+        return httpx.Response(200, json={"entries": page, "next": following})
+
+    def store_entries(self, request: httpx.Request) -> httpx.Response:
+        body = json.loads(request.content)
+        changes = [*body["put"], *body["delete"]]
+        if len(changes) > 1000:
+            return refusal(422, "invalid-entry", f"{len(changes)} changes; limit 1000")
+        ids = {
+            key: self._recorded(request, "entry-put", key, value)
+            for key, value in body["put"].items()
+        }
+        return httpx.Response(200, json={"ids": ids})
+
+    def show_status(self, request: httpx.Request) -> httpx.Response:
+        if self.switch_progress:
+            self.status["switch"] = self.switch_progress[0]
+            if len(self.switch_progress) > 1:
+                self.switch_progress.popleft()
+        return httpx.Response(200, json={**self.status, "entries": len(self.entries)})
+
+    def start_switch(self, request: httpx.Request) -> httpx.Response:
+        if self.switch_answer is not None:
+            return self.switch_answer
+        body = json.loads(request.content)
+        outcome = "ready" if body["dry_run"] else "done"
+        if body["when"] == "idle" and not body["dry_run"]:
+            outcome = "waiting"
+        return httpx.Response(
+            200,
+            json={
+                "outcome": outcome,
+                "id": "switch-1",
+                "text": f"{outcome} as ordered",
+                "active": "standby",
+                "duration_s": 0.2,
+            },
+        )
+
+    def stop_switch(self, request: httpx.Request) -> httpx.Response:
+        if self.cancel_answer is not None:
+            return self.cancel_answer
+        report = {"outcome": "cancelled", "id": "switch-1", "text": "cancelled"}
+        return httpx.Response(200, json={**report, "active": None, "duration_s": 1.0})
+
+    def show_replication(self, request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json=self.status["replication"])
+
+    def set_replication(self, request: httpx.Request) -> httpx.Response:
+        self.status["replication"]["enabled"] = json.loads(request.content)["enabled"]
+        return self.show_replication(request)
+
+    def history(self, request: httpx.Request) -> httpx.Response:
+        asked = query(request)
+        start = int(asked.get("after", "0"))
+        limit = int(asked.get("limit", "1000"))
+        found = [
+            event
+            for event in self.events
+            if event["key"].startswith(asked.get("prefix", ""))
+            and asked.get("key", event["key"]) == event["key"]
+            and asked.get("actor", event["actor"]) == event["actor"]
+        ]
+        page = found[start : start + limit]
+        following = str(start + limit) if len(found) > start + limit else None
+        return httpx.Response(200, json={"events": page, "next": following})
+
+    def _recorded(self, request: httpx.Request, kind: str, key: str, value: Any) -> str:
+        actor = unquote(request.headers.get("X-Actor", "change"))
+        reason = unquote(request.headers.get("X-Reason", ""))
+        return self._record(kind, key, value, actor, reason)
+
+    def _record(self, kind: str, key: str, value: Any, actor: str, reason: str) -> str:
+        event_id = f"1767225600000-{len(self.events) + 1}"
+        self.events.append(
+            {
+                "id": event_id,
+                "origin": "master",
+                "kind": kind,
+                "key": key,
+                "value": value,
+                "actor": actor,
+                "reason": reason,
+                "time": "2026-01-01T00:00:00.000000Z",
+                "vector": {"master": event_id},
+                "digest": "00" * 32,
+            }
+        )
+        if kind == "entry-put":
+            self.entries[key] = {"value": value, "id": event_id, "origin": "master"}
+        else:
+            del self.entries[key]
+        return event_id
+
+
+ROUTES: dict[tuple[str, str], Route] = {
+    ("GET", "/status"): FakeNode.show_status,
+    ("GET", "/entries"): FakeNode.list_entries,
+    ("POST", "/entries"): FakeNode.store_entries,
+    ("POST", "/switch"): FakeNode.start_switch,
+    ("DELETE", "/switch"): FakeNode.stop_switch,
+    ("GET", "/replication"): FakeNode.show_replication,
+    ("POST", "/replication"): FakeNode.set_replication,
+    ("GET", "/history"): FakeNode.history,
+}
+
+
+def query(request: httpx.Request) -> dict[str, str]:
+    pairs = parse_qs(request.url.query.decode(), keep_blank_values=True)
+    return {name: values[0] for name, values in pairs.items()}
+
+
+def refusal(
+    status: int, code: str, text: str, reasons: list[str] | None = None
+) -> httpx.Response:
+    body: dict[str, Any] = {"error": text, "code": code}
+    if reasons is not None:
+        body["reasons"] = reasons
+    return httpx.Response(status, json=body)
+
+
+def waiting(
+    calls: int, *, outcome: str | None = None, text: str = ""
+) -> dict[str, Any]:
+    """`switch` of `/status` for the switch that `start_switch` began."""
+    return {
+        "id": "switch-1",
+        "when": "idle",
+        "step": "waiting",
+        "waiting_for_calls": calls,
+        "outcome": outcome,
+        "text": text,
+    }
+
+
+def status_reply() -> dict[str, Any]:
+    return {
+        "pair": "office",
+        "role": "master",
+        "state": "active",
+        "since": "2026-01-01T00:00:00Z",
+        "reason": "peer lost",
+        "vector": {"master": "1767225600000-42"},
+        "digest": "ab" * 32,
+        "entries": 0,
+        "peer": {
+            "connected": True,
+            "role": "standby",
+            "state": "passive",
+            "heard_ago_s": 0.4,
+            "hears_us": True,
+            "vector": {},
+            "digest": "ab" * 32,
+            "version": "0.1.0",
+            "problem": None,
+        },
+        "replication": {
+            "enabled": True,
+            "connected": True,
+            "lag_events": 0,
+            "lag_s": 0.0,
+            "conflicts": 0,
+            "problem": None,
+        },
+        "health": {"redis": "ok"},
+        "durability": {"appendonly": True, "appendfsync": "everysec"},
+        "switch": None,
+        "calls": 0,
+        "callbacks": {"failed": 0, "timed_out": 0, "dropped": 0},
+        "ready": True,
+        "realm": "office",
+        "version": "0.1.0",
+    }

@@ -1,0 +1,213 @@
+"""A node in memory that HTTP can serve: real events, no Redis, no peer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from eventstore import (
+    START,
+    Change,
+    Delete,
+    Entry,
+    EntryChanged,
+    Event,
+    EventId,
+    JsonValue,
+    Kind,
+    NoSuchEntry,
+    Origin,
+    Put,
+    check_key,
+)
+from eventstore.codec import pack_value
+from node.http_api import ServedNode
+from node.http_api.served_node import SwitchWhen
+from node.roles import Role, State
+
+MASTER, STANDBY = Origin("master"), Origin("standby")
+FIRST_NS = 1_767_225_600_000_000_000
+"""Wall clock of the first event: the begin of the year 2026."""
+
+
+@attrs.frozen
+class FakeReport:
+    """What became of a switch."""
+
+    outcome: str
+    id: str = "s-1"
+    text: str = "all is well"
+    active: Role | None = Role.STANDBY
+    duration_s: float = 0.25
+
+
+class FakeNode:
+    """Stores in memory. Set `error` to let everything that may wait raise it."""
+
+    def __init__(self) -> None:
+        self.role = Role.MASTER
+        self.state = State.ACTIVE
+        self.live = True
+        self.reasons: list[str] = []
+        self.error: Exception | None = None
+        self.stuck: threading.Event | None = None
+        """While it is there and not set, changes hang."""
+        self.orders: list[dict[str, Any]] = []
+        """The arguments of every order that came through."""
+        self.events: list[Event] = []
+        self.replicating = True
+        self._entries: dict[str, Entry] = {}
+
+    def status(self) -> dict[str, object]:
+        return {"pair": "office", "replication": {"enabled": self.replicating}}
+
+    def is_live(self) -> bool:
+        return self.live
+
+    def is_ready(self) -> tuple[bool, Sequence[str]]:
+        return not self.reasons, self.reasons
+
+    def entry(self, key: str) -> Entry | None:
+        return self._entries.get(key)
+
+    def list(self, prefix: str = "") -> Mapping[str, Entry]:
+        self._wait()
+        return {k: e for k, e in self._entries.items() if k.startswith(prefix)}
+
+    def put(
+        self,
+        key: str,
+        value: JsonValue,
+        *,
+        actor: str,
+        reason: str = "",
+        expected: EventId | None = None,
+        replicated_within_s: float | None = None,
+    ) -> Event:
+        self._wait(actor=actor, reason=reason, within_s=replicated_within_s)
+        self._expect(key, expected)
+        return self._append(Put(check_key(key), value), actor, reason)
+
+    def delete(
+        self,
+        key: str,
+        *,
+        actor: str,
+        reason: str = "",
+        expected: EventId | None = None,
+    ) -> Event:
+        self._wait(actor=actor, reason=reason)
+        self._expect(key, expected)
+        if key not in self._entries:
+            raise NoSuchEntry(f"there is no entry {key!r}")
+        return self._append(Delete(key), actor, reason)
+
+    def change_many(
+        self, changes: Sequence[Change], *, actor: str, reason: str = ""
+    ) -> Sequence[Event]:
+        self._wait(actor=actor, reason=reason)
+        for change in changes:
+            check_key(change.key)
+            if isinstance(change, Put):
+                pack_value(change.value)
+            elif change.key not in self._entries:
+                raise NoSuchEntry(f"there is no entry {change.key!r}")
+        return [self._append(change, actor, reason) for change in changes]
+
+    def history(
+        self,
+        *,
+        key: str | None = None,
+        prefix: str | None = None,
+        since_ns: int | None = None,
+        until_ns: int | None = None,
+        actor: str | None = None,
+        origin: Origin | None = None,
+        after: Mapping[Origin, EventId] | None = None,
+        limit: int = 1000,
+    ) -> Iterator[Event]:
+        self._wait(since_ns=since_ns, until_ns=until_ns, limit=limit)
+        found = (
+            event
+            for event in self.events
+            if event.id > (after or {}).get(event.origin, START)
+            and (key is None or event.key == key)
+            and (prefix is None or event.key.startswith(prefix))
+            and (actor is None or event.actor == actor)
+            and (origin is None or event.origin == origin)
+        )
+        return iter([event for event, _ in zip(found, range(limit), strict=False)])
+
+    def switch(
+        self,
+        *,
+        actor: str,
+        when: SwitchWhen = "now",
+        reason: str = "",
+        dry_run: bool = False,
+        wait_s: float = 3600.0,
+    ) -> FakeReport:
+        self._wait(
+            actor=actor, when=when, reason=reason, dry_run=dry_run, wait_s=wait_s
+        )
+        if dry_run:
+            return FakeReport("ready")
+        return FakeReport("done" if when == "now" else "waiting")
+
+    def cancel_switch(self, *, actor: str) -> FakeReport:
+        self._wait(actor=actor)
+        return FakeReport("cancelled", active=None)
+
+    def set_replication(self, enabled: bool, *, actor: str, reason: str = "") -> None:
+        self._wait(actor=actor, reason=reason)
+        self.replicating = enabled
+
+    def receive(self, key: str, value: JsonValue) -> Event:
+        """An event of the standby arrives."""
+        return self._append(Put(key, value), "bob", "", STANDBY)
+
+    def _wait(self, **order: object) -> None:
+        if self.stuck is not None:
+            assert self.stuck.wait(30), "a test left the node stuck"
+        if self.error is not None:
+            raise self.error
+        self.orders.append(order)
+
+    def _expect(self, key: str, expected: EventId | None) -> None:
+        entry = self._entries.get(key)
+        if expected is not None and (entry is None or entry.id != expected):
+            current = None if entry is None else str(entry.id)
+            raise EntryChanged(key, expected=str(expected), current=current)
+
+    def _append(
+        self, change: Change, actor: str, reason: str, origin: Origin = MASTER
+    ) -> Event:
+        position = sum(event.origin == origin for event in self.events) + 1
+        wall_ns = FIRST_NS + len(self.events) * 1_000_001_000
+        event_id = EventId(wall_ns // 1_000_000, position)
+        is_put = isinstance(change, Put)
+        event = Event(
+            origin=origin,
+            id=event_id,
+            kind=Kind.ENTRY_PUT if is_put else Kind.ENTRY_DELETED,
+            key=change.key,
+            packed=pack_value(change.value if isinstance(change, Put) else None),
+            actor=actor,
+            reason=reason,
+            wall_ns=wall_ns,
+            vector={origin: event_id},
+            previous=b"\0" * 32,
+            digest=b"\1" * 32,
+        )
+        self.events.append(event)
+        if is_put:
+            self._entries[change.key] = Entry(change.key, event)
+        else:
+            del self._entries[change.key]
+        return event
+
+
+_: type[ServedNode] = FakeNode
