@@ -1,0 +1,1 @@
+"""Operators' tools for a pair. A node is reached only through `admin.client`."""

@@ -1,0 +1,1 @@
+"""The commands of `python -m admin`, a module per group."""

@@ -1,0 +1,186 @@
+"""The HTTP client of a node: the only module that knows its URLs.
+
+Every call either returns a typed reply or raises an `AdminError` whose exit code says what
+an operator can do. Nothing is retried: whether to ask again is the caller's decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from urllib.parse import quote
+
+import attrs
+
+from admin.errors import ReplyUnclear
+from admin.fields import Fields, shortened
+from admin.http_exchange import Exchange, ReplyTooLarge
+from admin.json_text import JsonValue
+from admin.replies import Entry, HistoryEvent, Replication, Status, SwitchReport
+
+_PAGE_COUNT = 1000
+_PAGE_COUNT_LARGE_VALUES = 100
+"""Fits `REPLY_BYTES_MAX` even if every value is as large and as escaped as can be."""
+_SWITCH_ANSWER_WITHIN_S = 60.0
+"""A switch is answered when it is over, hooks included; giving up early helps nobody."""
+
+
+@attrs.frozen
+class Batch:
+    """Changes that are stored together or not at all."""
+
+    put: Mapping[str, JsonValue] = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class HistoryFilter:
+    """Which events of the history; None: any."""
+
+    key: str | None = None
+    prefix: str | None = None
+    since: str | None = None
+    until: str | None = None
+    actor: str | None = None
+    origin: str | None = None
+
+
+@attrs.frozen
+class NodeClient:
+    """One node, reached over HTTP."""
+
+    _exchange: Exchange
+
+    def status(self) -> Status:
+        """How the node and its view of the peer are now."""
+        return Status.from_reply(self._ask("GET", "/status"))
+
+    def get(self, key: str) -> Entry:
+        """The entry `key`; `Refused` if there is none."""
+        return Entry.from_reply(self._ask("GET", _entry_path(key)))
+
+    def put(
+        self, key: str, value: JsonValue, *, expected: str | None, reason: str
+    ) -> str:
+        """Store `value` under `key` and return the id of the event.
+
+        With `expected`, only if the entry is still that version; `Refused` otherwise.
+        """
+        fields = self._ask(
+            "PUT",
+            _entry_path(key),
+            query={"expected": expected},
+            body=(value,),
+            reason=reason,
+        )
+        return fields.text("id")
+
+    def delete(self, key: str, *, expected: str | None, reason: str) -> str:
+        """Delete the entry `key` and return the id of the event."""
+        query = {"expected": expected}
+        fields = self._ask("DELETE", _entry_path(key), query=query, reason=reason)
+        return fields.text("id")
+
+    def entries(self, prefix: str = "") -> Iterator[Entry]:
+        """Every entry whose key starts with `prefix`, in the order of keys, page by page."""
+        for fields in self._pages("/entries", {"prefix": prefix}):
+            page = fields.inner("entries")
+            for key in page.raw:
+                yield Entry.from_reply(page.inner(key), key)
+
+    def store(self, batch: Batch, *, reason: str) -> None:
+        """Store all of `batch`, or nothing of it."""
+        body: JsonValue = {"put": dict(batch.put), "delete": []}
+        fields = self._ask("POST", "/entries", body=(body,), reason=reason)
+        if fields.inner("ids").raw.keys() != batch.put.keys():
+            raise ReplyUnclear("POST /entries: the ids are not those of the keys sent")
+
+    def switch(
+        self, *, when: str, dry_run: bool, reason: str, wait_s: float
+    ) -> SwitchReport:
+        """Order a planned switch: `when` is `now` or `idle`.
+
+        Returns when it is over, or at once with `waiting` for `idle`.
+        """
+        body: JsonValue = {
+            "when": when,
+            "dry_run": dry_run,
+            "reason": reason,
+            "wait_s": wait_s,
+        }
+        fields = self._ask(
+            "POST",
+            "/switch",
+            body=(body,),
+            reason=reason,
+            answer_within_s=_SWITCH_ANSWER_WITHIN_S,
+        )
+        return SwitchReport.from_reply(fields)
+
+    def cancel_switch(self) -> SwitchReport:
+        """Cancel the switch that waits for calls to end; `Refused` if none waits."""
+        return SwitchReport.from_reply(self._ask("DELETE", "/switch"))
+
+    def replication(self) -> Replication:
+        """How replication is now."""
+        return Replication.from_reply(self._ask("GET", "/replication"))
+
+    def set_replication(self, enabled: bool, *, reason: str) -> Replication:
+        """Switch replication on or off for the pair."""
+        body: JsonValue = {"enabled": enabled}
+        fields = self._ask("POST", "/replication", body=(body,), reason=reason)
+        return Replication.from_reply(fields)
+
+    def history(self, wanted: HistoryFilter) -> Iterator[HistoryEvent]:
+        """Events in causal order, oldest first, page by page as they are consumed."""
+        for fields in self._pages("/history", attrs.asdict(wanted)):
+            for event in fields.array("events"):
+                yield HistoryEvent.from_reply(Fields(event, "GET /history 'events'"))
+
+    def _pages(self, path: str, query: Mapping[str, str | None]) -> Iterator[Fields]:
+        after: str | None = None
+        limit = _PAGE_COUNT
+        while True:
+            paged = {**query, "after": after, "limit": str(limit)}
+            try:
+                fields = self._ask("GET", path, query=paged)
+            except ReplyTooLarge:
+                if limit == _PAGE_COUNT_LARGE_VALUES:
+                    raise
+                limit = _PAGE_COUNT_LARGE_VALUES
+                continue
+            yield fields
+            before, after = after, fields.text_or_none("next")
+            if after is None:
+                return
+            if after == before:  # It would be asked for again for ever.
+                raise ReplyUnclear(
+                    f"GET {path}: the page after {shortened(after)!r} leads to itself"
+                )
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | None] | None = None,
+        body: tuple[JsonValue] | None = None,
+        reason: str = "",
+        answer_within_s: float = 0.0,
+    ) -> Fields:
+        reply = self._exchange.ask(
+            method,
+            path,
+            query={k: v for k, v in (query or {}).items() if v is not None},
+            body=body,
+            reason=reason,
+            answer_within_s=answer_within_s,
+        )
+        return Fields(reply, f"{method} {path}")
+
+
+def _entry_path(key: str) -> str:
+    # Dots alone would be taken for "this folder" and "the folder above" on the way.
+    parts = (
+        part.replace(".", "%2E") if part in (".", "..") else quote(part, safe="")
+        for part in key.split("/")
+    )
+    return "/entries/" + "/".join(parts)

@@ -1,0 +1,227 @@
+"""What a node answers, as values. Pure.
+
+Fields that every version gives are required; what later versions added has a default, so
+that this program can look at an older node too. `raw` is the answer as it came, for
+`--json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from admin.fields import Fields
+from admin.json_text import JsonValue
+
+Raw = Mapping[str, JsonValue]
+
+
+@attrs.frozen(kw_only=True)
+class Peer:
+    """The other node, as this one sees it."""
+
+    connected: bool
+    role: str | None
+    state: str | None
+    heard_ago_s: float | None
+    hears_us: bool | None
+    problem: str | None
+    """Why the peer cannot be accepted, such as a wrong secret."""
+
+    @classmethod
+    def from_reply(cls, fields: Fields) -> Peer:
+        """Read it from `peer` of `/status`."""
+        return cls(
+            connected=fields.flag("connected"),
+            role=fields.text_or_none("role"),
+            state=fields.text_or_none("state"),
+            heard_ago_s=fields.seconds_or_none("heard_ago_s"),
+            hears_us=fields.flag_or_none("hears_us"),
+            problem=fields.text_or_none("problem"),
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Replication:
+    """How far this node's copy of the peer's stream is."""
+
+    enabled: bool
+    connected: bool
+    lag_events: int | None
+    lag_s: float | None
+    conflict_count: int
+    problem: str | None
+    raw: Raw = attrs.field(repr=False)
+
+    @classmethod
+    def from_reply(cls, fields: Fields) -> Replication:
+        """Read it from `GET /replication`, or from `replication` of `/status`."""
+        lag_is_known = fields.raw.get("lag_events") is not None
+        return cls(
+            enabled=fields.flag("enabled"),
+            connected=fields.flag("connected"),
+            lag_events=fields.count("lag_events") if lag_is_known else None,
+            lag_s=fields.seconds_or_none("lag_s"),
+            conflict_count=fields.count("conflicts", 0),
+            problem=fields.text_or_none("problem"),
+            raw=fields.raw,
+        )
+
+
+@attrs.frozen(kw_only=True)
+class SwitchProgress:
+    """A planned switch that waits, runs or has ended lately."""
+
+    id: str
+    when: str
+    step: str | None
+    waiting_for_calls: int | None
+    outcome: str | None
+    """None while it waits or runs."""
+    text: str
+
+    @classmethod
+    def from_reply(cls, fields: Fields) -> SwitchProgress:
+        """Read it from `switch` of `/status`."""
+        calls = fields.raw.get("waiting_for_calls")
+        is_count = isinstance(calls, int) and not isinstance(calls, bool)
+        return cls(
+            id=fields.text("id"),
+            when=fields.text("when", ""),
+            step=fields.text_or_none("step"),
+            waiting_for_calls=fields.count("waiting_for_calls") if is_count else None,
+            outcome=fields.text_or_none("outcome"),
+            text=fields.text_or_none("text") or "",
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Status:
+    """One node, now."""
+
+    pair: str
+    role: str
+    state: str
+    since: str
+    reason: str
+    entry_count: int
+    call_count: int
+    peer: Peer
+    replication: Replication
+    health: Mapping[str, str]
+    appendonly: bool | None
+    appendfsync: str | None
+    switch: SwitchProgress | None
+    callback_failed_count: int
+    callback_timed_out_count: int
+    callback_dropped_count: int
+    ready: bool | None
+    realm: str | None
+    version: str
+    raw: Raw = attrs.field(repr=False)
+
+    @classmethod
+    def from_reply(cls, fields: Fields) -> Status:
+        """Read it from `GET /status`."""
+        health = fields.inner("health")
+        durability = fields.inner("durability")
+        callbacks = fields.inner("callbacks")
+        switch = fields.inner_or_none("switch")
+        return cls(
+            pair=fields.text("pair"),
+            role=fields.text("role"),
+            state=fields.text("state"),
+            since=fields.text_or_none("since") or "",
+            reason=fields.text_or_none("reason") or "",
+            entry_count=fields.count("entries"),
+            call_count=fields.count("calls", 0),
+            peer=Peer.from_reply(fields.inner("peer")),
+            replication=Replication.from_reply(fields.inner("replication")),
+            health={name: health.text(name) for name in health.raw},
+            appendonly=durability.flag_or_none("appendonly"),
+            appendfsync=durability.text_or_none("appendfsync"),
+            switch=SwitchProgress.from_reply(switch) if switch else None,
+            callback_failed_count=callbacks.count("failed", 0),
+            callback_timed_out_count=callbacks.count("timed_out", 0),
+            callback_dropped_count=callbacks.count("dropped", 0),
+            ready=fields.flag_or_none("ready"),
+            realm=fields.text_or_none("realm"),
+            version=fields.text("version"),
+            raw=fields.raw,
+        )
+
+
+@attrs.frozen(kw_only=True)
+class SwitchReport:
+    """How a switch went, or that it waits."""
+
+    outcome: str
+    """`done`, `ready` (dry run), `waiting` or `cancelled`."""
+    id: str | None
+    text: str
+    active: str | None
+    raw: Raw = attrs.field(repr=False)
+
+    @classmethod
+    def from_reply(cls, fields: Fields) -> SwitchReport:
+        """Read it from `POST /switch` or `DELETE /switch`."""
+        return cls(
+            outcome=fields.text("outcome"),
+            id=fields.text_or_none("id"),
+            text=fields.text_or_none("text") or "",
+            active=fields.text_or_none("active"),
+            raw=fields.raw,
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Entry:
+    """One entry of the configuration."""
+
+    key: str
+    value: JsonValue = attrs.field(repr=False)
+    id: str
+    """Id of the event that made it what it is."""
+    origin: str
+
+    @classmethod
+    def from_reply(cls, fields: Fields, key: str | None = None) -> Entry:
+        """Read it from `GET /entries/{key}`, or under `key` of `GET /entries`."""
+        return cls(
+            key=fields.text("key") if key is None else key,
+            value=fields.value("value"),
+            id=fields.text("id"),
+            origin=fields.text("origin"),
+        )
+
+
+@attrs.frozen(kw_only=True)
+class HistoryEvent:
+    """A stored fact."""
+
+    id: str
+    origin: str
+    kind: str
+    key: str
+    value: JsonValue = attrs.field(repr=False)
+    actor: str
+    reason: str
+    time: str
+    """ISO 8601, UTC, by the writer's clock, or empty. For people, never for order."""
+    raw: Raw = attrs.field(repr=False)
+
+    @classmethod
+    def from_reply(cls, fields: Fields) -> HistoryEvent:
+        """Read it from an element of `events` of `GET /history`."""
+        return cls(
+            id=fields.text("id"),
+            origin=fields.text("origin"),
+            kind=fields.text("kind"),
+            key=fields.text_or_none("key") or "",
+            value=fields.raw.get("value"),
+            actor=fields.text_or_none("actor") or "",
+            reason=fields.text_or_none("reason") or "",
+            time=fields.text_or_none("time") or "",
+            raw=fields.raw,
+        )
