@@ -65,6 +65,8 @@ from node.switch_order import OwnFacts, Waiting, calls_of_giver, failed_precheck
 STALL_INTERVALS = 1.5
 """A loop that turns later than this many intervals does not judge by that silence."""
 _UNACKNOWLEDGED_COUNT_MAX = 1000
+_REFUSAL_NOTE_COUNT = 10
+_REFUSAL_PERIOD_S = 60.0
 
 
 @attrs.frozen(kw_only=True)
@@ -162,6 +164,8 @@ class Core:
         self._sent_s: dict[int, float] = {}
         self._heard_by_peer_s: float | None = None
         self._told: tuple[State, str | None] | None = None
+        self._refusals_from_s = now_s
+        self._refusal_count = 0
 
     # What the shells ask for.
 
@@ -245,7 +249,7 @@ class Core:
             self._reject(connection, str(error), now_s)
             self._drop(number, now_s)
         except RemoteProtocolError as error:
-            self._effects.append(Note(f"link connection {number} dropped: {error}"))
+            self._note_refusal(f"a link connection was dropped: {error}", now_s)
             self._drop(number, now_s)
         self._settle(now_s)
 
@@ -505,7 +509,7 @@ class Core:
     def _reject(self, connection: Connection, problem: str, now_s: float) -> None:
         """The other side cannot be our peer. Only the configured address may claim (S18)."""
         if not connection.dialled:
-            self._effects.append(Note(f"a link connection was refused: {problem}"))
+            self._note_refusal(f"a link connection was refused: {problem}", now_s)
             return
         if problem != self.problem:
             self.problem = problem
@@ -521,6 +525,16 @@ class Core:
         same_role = claim.role is self._config.role
         state = State.ACTIVE if same_role else claim.state
         self._step(PeerClaimed(state, problem), now_s)
+
+    def _note_refusal(self, text: str, now_s: float) -> None:
+        """A line for the log, but a stranger who goes on dialling must not fill it."""
+        if now_s - self._refusals_from_s >= _REFUSAL_PERIOD_S:
+            self._refusals_from_s, self._refusal_count = now_s, 0
+        self._refusal_count += 1
+        if self._refusal_count < _REFUSAL_NOTE_COUNT:
+            self._effects.append(Note(text))
+        elif self._refusal_count == _REFUSAL_NOTE_COUNT:
+            self._effects.append(Note(f"{text}; more in this minute are not logged"))
 
     # Speaking to the peer.
 

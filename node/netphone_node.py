@@ -25,6 +25,7 @@ from eventstore import (
     Origin,
     Put,
     Replicator,
+    SecondWriter,
     StoreUnavailable,
     Streams,
     Suitability,
@@ -157,6 +158,7 @@ class NetPhoneNode:
             if self.config.http_listen is not None:
                 http = HttpServer(self, self.config)
                 undo.callback(http.stop)
+                http.bind()
             else:
                 http = None
             self._durability = self._streams.check()
@@ -272,8 +274,13 @@ class NetPhoneNode:
 
     @property
     def failure(self) -> str | None:
-        """Why this process must end and a human be called; None: it need not (D7)."""
-        return None if self._store.broken is None else str(self._store.broken)
+        """Why this process must end, and a human be called; None: it need not.
+
+        A second writer is one (it took the stream over). A stream that lost events is not:
+        the node goes on serving from memory and refuses changes (S19).
+        """
+        broken = self._store.broken
+        return str(broken) if isinstance(broken, SecondWriter) else None
 
     # Entries.
 

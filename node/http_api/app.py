@@ -1,7 +1,5 @@
 """The routes of a node put together behind the gate."""
 
-from importlib.metadata import PackageNotFoundError, version
-
 from fastapi import Depends, FastAPI, Security
 from fastapi.security import HTTPBearer
 
@@ -16,6 +14,7 @@ from node.http_api.probes import probes
 from node.http_api.refusals import FORESEEN, answer
 from node.http_api.request_values import refuse_unknown_parameters
 from node.http_api.served_node import ServedNode
+from node.version import VERSION
 
 _ABOUT = """One node of a pair of telephone servers.
 
@@ -31,7 +30,7 @@ def create_app(node: ServedNode, config: NodeConfig, limits: Limits) -> FastAPI:
     assert config.change_token is not None, "NodeConfig has tokens with http_listen"
     app = FastAPI(
         title="NetPhone Standby",
-        version=_version(),
+        version=VERSION,
         description=_ABOUT,
         docs_url=None,
         redoc_url=None,
@@ -49,10 +48,3 @@ def create_app(node: ServedNode, config: NodeConfig, limits: Limits) -> FastAPI:
     tokens = Tokens(read=config.read_token, change=config.change_token)
     app.add_middleware(Gate, tokens=tokens)
     return app
-
-
-def _version() -> str:
-    try:
-        return version("netphone-standby")
-    except PackageNotFoundError:  # Run from a copied tree.
-        return "0"

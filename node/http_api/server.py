@@ -39,20 +39,31 @@ class HttpServer:
         self._node = node
         self._config = config
         self._limits = limits or Limits()
+        self._listener: socket.socket | None = None
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Listen and serve; requests are taken when this returns.
+    def bind(self) -> None:
+        """Take the address, without answering on it yet.
 
         Raises:
             PortInUse: another process listens there.
             ConfigError: the address is not one of this machine, or not allowed.
+        """
+        assert self._listener is None, "bound once"
+        self._listener = _bound(self._address)
+
+    def start(self) -> None:
+        """Listen and serve; requests are taken when this returns. Binds if need be.
+
+        Raises:
+            PortInUse, ConfigError: as `bind`.
             NodeError: the thread could not begin to serve.
         """
         assert self._thread is None, "start() is called once, or again after stop()"
-        listener = _bound(self._address)
+        listener, self._listener = self._listener or _bound(self._address), None
         try:
+            _listen(listener, self._address)
             server = _Server(self._uvicorn_config())
             thread = threading.Thread(
                 target=server.run, args=([listener],), name="http", daemon=True
@@ -73,6 +84,9 @@ class HttpServer:
 
         May be called twice, and without `start`.
         """
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
         server, thread = self._server, self._thread
         if server is None or thread is None:
             return
@@ -139,11 +153,7 @@ class _Server(uvicorn.Server):
 
 
 def _bound(address: Address) -> socket.socket:
-    """A listening socket at `address`.
-
-    Raises:
-        PortInUse, ConfigError: see `HttpServer.start`.
-    """
+    """A socket that has taken `address`, and does not listen yet."""
     try:
         family, kind, proto, _, place = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM
@@ -154,13 +164,23 @@ def _bound(address: Address) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(place)
-        listener.listen(BACKLOG_COUNT)
     except OSError as error:
         listener.close()
-        if error.errno == errno.EADDRINUSE:
-            raise PortInUse(
-                f"http.listen {address} is taken by another process; stop that one, or "
-                "set http.listen to another port"
-            ) from error
-        raise ConfigError(f"http.listen {address}: {error.strerror}") from error
+        raise _refused(address, error) from error
     return listener
+
+
+def _listen(listener: socket.socket, address: Address) -> None:
+    try:
+        listener.listen(BACKLOG_COUNT)
+    except OSError as error:
+        raise _refused(address, error) from error
+
+
+def _refused(address: Address, error: OSError) -> NodeError:
+    if error.errno == errno.EADDRINUSE:
+        return PortInUse(
+            f"http.listen {address} is taken by another process; stop that one, or "
+            "set http.listen to another port"
+        )
+    return ConfigError(f"http.listen {address}: {error.strerror}")
