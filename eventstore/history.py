@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import takewhile
 
 import attrs
 
@@ -52,10 +53,24 @@ def read_history(
         StoreUnavailable, DamagedEvent: while iterating.
     """
     start = after or {}
-    first, second = (_events(streams, o, start.get(o, START)) for o in origins)
+    ends = {o: _end(streams, o) for o in origins}
+    first, second = (
+        takewhile(
+            # What is stored while we read is left to the next reading: a cause of it may
+            # be among what we have read past.
+            lambda event: all(ends[o] >= event.vector.get(o, START) for o in origins),
+            _events(streams, origin, start.get(origin, START)),
+        )
+        for origin in origins
+    )
     for event in merge_causally(first, second):
         if wanted.accepts(event):
             yield event
+
+
+def _end(streams: Streams, origin: Origin) -> EventId:
+    last = streams.last(origin)
+    return START if last is None else last[0]
 
 
 def merge_causally(first: Iterator[Event], second: Iterator[Event]) -> Iterator[Event]:

@@ -73,7 +73,8 @@ class Replicator:
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
-        self._thread.join(limit_s)
+        if self._thread.is_alive():
+            self._thread.join(limit_s)
         self._source.close()
 
     def set_enabled(self, enabled: bool) -> None:

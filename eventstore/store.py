@@ -43,6 +43,8 @@ from eventstore.event import (
 from eventstore.streams import PAGE_EVENT_COUNT, Stored, Streams
 
 BATCH_EVENT_COUNT_MAX = 1000
+TURN_LIMIT_S = 2.0
+"""How long a change waits for the ones before it; they may be waiting for Redis."""
 _UNSETTLED_COUNT_MAX = 64
 _NS_PER_MS = 1_000_000
 
@@ -204,9 +206,18 @@ class EventStore:
                 f"a batch of {len(drafts)} changes; the limits are 1 and "
                 f"{BATCH_EVENT_COUNT_MAX}"
             )
-        with self._writing:
+        # Behind a Redis that hangs, changes must not queue up for minutes:
+        # test_changes_do_not_queue_up_behind_a_stopped_redis.
+        if not self._writing.acquire(timeout=TURN_LIMIT_S):
+            raise StoreRefused(
+                f"the changes before this one have waited for Redis for {TURN_LIMIT_S} "
+                "s; nothing was stored"
+            )
+        try:
             self._await_thaw(frozen_limit_s)
             return self._write(drafts, actor, reason, expected)
+        finally:
+            self._writing.release()
 
     def record(
         self, kind: Kind, value: JsonValue, *, actor: str, reason: str = ""
@@ -298,7 +309,8 @@ class EventStore:
     ) -> list[Stored]:
         own = heads[self._own]
         wall_ns = self._wall_ns()
-        ms = max(wall_ns // _NS_PER_MS, *(head.id.ms for head in heads.values()))
+        # Above the peer's, so that no two events of which one knew the other share an id.
+        ms = max(wall_ns // _NS_PER_MS, own.id.ms, heads[self._peer].id.ms + 1)
         vector = {o: head.id for o, head in heads.items() if head.id != START}
         previous = own.digest
         batch: list[Stored] = []
@@ -322,28 +334,32 @@ class EventStore:
         return batch
 
     def _store(self, batch: Sequence[Stored]) -> bool:
-        """Bring `batch` into the own stream. False: compose it anew behind what was
-        found.
+        """Bring `batch` into the own stream. False: compose it anew behind what came.
 
         Sent again after no answer: the script makes that harmless, and only an answer
         tells that the first try is not still on its way (pitfalls R1, R2).
         """
         head = self._heads[self._own].id
-        for last_try in (False, True):
-            try:
-                if self._streams.append(self._own, head, batch) is None:
-                    return True
-                return self._adopt(batch)
-            except StoreUnavailable as error:
-                if isinstance(error, StoreRefused) and not last_try:
-                    raise
-                if last_try:
-                    self._unsettled.append(batch)
-                    raise StoreUnavailable(
-                        f"{error}; whether the change is stored is unknown: read it "
-                        "back"
-                    ) from error
-        raise AssertionError("the last try returns or raises")
+        try:
+            found = self._streams.append(self._own, head, batch)
+        except StoreRefused:
+            raise
+        except StoreUnavailable:
+            return self._store_again(head, batch)
+        return found is None or self._adopt(batch)
+
+    def _store_again(self, head: EventId, batch: Sequence[Stored]) -> bool:
+        try:
+            found = self._streams.append(self._own, head, batch)
+            return found is None or self._adopt(batch)
+        except (SecondWriter, StreamForked):
+            raise
+        except EventStoreError as error:
+            # Even when this try was refused: the first one may still arrive.
+            self._unsettled.append(batch)
+            raise StoreUnavailable(
+                f"{error}; whether the change is stored is unknown: read it back"
+            ) from error
 
     def _settle(self) -> None:
         """Before writing after an unknown outcome: see that Redis answers, adopt what
@@ -426,18 +442,20 @@ class EventStore:
         announce: bool = True,
     ) -> None:
         with self._memory:
+            news = []
             for event in events:
                 if isinstance(event, Unknown):
                     self._unknown_count += 1
                     continue
-                folded = self._configuration.fold(event)
+                news.append((event, self._configuration.fold(event)))
                 if origin == self._own and not event.key:
                     self._latest[event.kind] = event
-                if announce:
-                    self._on_folded(event, folded)
             self._heads[origin] = Head(events[-1].id, events[-1].digest)
             self._snapshot = self._take_snapshot()
             self._grown.notify_all()
+            if announce:
+                for event, folded in news:
+                    self._on_folded(event, folded)
 
     def _take_snapshot(self) -> Snapshot:
         return Snapshot(

@@ -231,7 +231,9 @@ class Streams:
         except redis.TimeoutError as error:
             raise StoreUnavailable(f"{self._name} did not answer in time") from error
         except (redis.ConnectionError, OSError) as error:
-            unsent = isinstance(error.__context__, ConnectionRefusedError)
+            # These two can only come from connecting: nothing was sent.
+            refusals = (ConnectionRefusedError, FileNotFoundError)
+            unsent = isinstance(error.__context__, refusals)
             kind = StoreRefused if unsent else StoreUnavailable
             raise kind(f"{self._name} cannot be reached: {error}") from error
         except redis.ResponseError as error:
