@@ -40,8 +40,16 @@ def bounded_protocol(limits: Limits) -> type[H11Protocol]:
 
         def on_response_complete(self) -> None:
             super().on_response_complete()
-            if self.conn.their_state in _REQUEST_OUTSTANDING:
-                self._request.set()  # The next one, or the rest of a refused one.
+            self._expect_request()
+
+        def _expect_request(self) -> None:
+            """Wait for the next request, or for the rest of a refused one.
+
+            Not before the client has read the last reply: a slow line takes its time.
+            """
+            outstanding = self.conn.their_state in _REQUEST_OUTSTANDING
+            if outstanding and not self.flow.write_paused:
+                self._request.set()
 
         def pause_writing(self) -> None:
             super().pause_writing()
@@ -50,6 +58,7 @@ def bounded_protocol(limits: Limits) -> type[H11Protocol]:
         def resume_writing(self) -> None:
             super().resume_writing()
             self._reply.clear()
+            self._expect_request()
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._request.clear()

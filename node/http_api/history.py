@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from eventstore import Entry, Event, EventId, Origin
+from eventstore import Event, EventId, Origin
 from node.http_api.lanes import Lanes
 from node.http_api.pages import first_page
 from node.http_api.refusals import Reply
@@ -89,7 +89,7 @@ def _shown(event: Event) -> dict[str, object]:
         "origin": event.origin,
         "kind": event.kind,
         "key": event.key,
-        "value": Entry(event.key, event).value,
+        "value": event.value,
         "actor": event.actor,
         "reason": event.reason,
         "time": format_time(event.wall_ns),

@@ -39,8 +39,8 @@ class Limits:
     request_deadline_s: float = 30.0
     """Time in which a request must have arrived, head and body, in seconds."""
 
-    reply_deadline_s: float = 30.0
-    """How long a client may leave a reply unread before it is cut off, in seconds."""
+    reply_deadline_s: float = 120.0
+    """Time in which a client must have read a reply, in seconds."""
 
     stop_deadline_s: int = 2
     """How long `stop` lets requests go on, in seconds."""

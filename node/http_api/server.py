@@ -104,7 +104,7 @@ class HttpServer:
             ws="none",
             lifespan="off",
             log_config=None,
-            log_level="warning",
+            log_level="error",  # Its warnings are about what strangers sent.
             access_log=False,
             proxy_headers=False,
             server_header=False,

@@ -76,7 +76,8 @@ class Api:
         sent = httpx.Headers(headers)
         if token is not None:
             sent["authorization"] = f"Bearer {token}"
-        return asyncio.run(self.ask(method, path, headers=sent, **more))
+        asked = self.ask(method, path, headers=sent, **more)
+        return asyncio.run(asyncio.wait_for(asked, 20))
 
     async def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
         """The same within a loop, with the headers as they are given."""

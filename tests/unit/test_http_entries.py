@@ -288,8 +288,10 @@ class TestBodies:
 
 class TestPages:
     def read_all(self, api: Api, query: str) -> list[list[str]]:
-        pages, after = [], ""
+        pages: list[list[str]] = []
+        after = ""
         while True:
+            assert len(pages) < 10
             content = api("GET", f"/entries?{query}{after}").json()
             pages.append(list(content["entries"]))
             if content["next"] is None:

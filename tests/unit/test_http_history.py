@@ -28,8 +28,10 @@ def api(node: FakeNode) -> Api:
 
 
 def pages(api: Api, query: str) -> list[list[str]]:
-    found, after = [], ""
+    found: list[list[str]] = []
+    after = ""
     while True:
+        assert len(found) < 10
         content = api("GET", f"/history?{query}{after}").json()
         found.append([event["key"] for event in content["events"]])
         if content["next"] is None:
