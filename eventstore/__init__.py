@@ -34,11 +34,13 @@ from eventstore.event import (
     Origin,
     Put,
     check_key,
+    check_text,
 )
 from eventstore.history import Filter, read_history
 from eventstore.replication import Progress, Replicator
 from eventstore.store import BATCH_EVENT_COUNT_MAX, EventStore, Head, Snapshot
 from eventstore.streams import Streams, Suitability, connect, display_url
+from eventstore.version_vector import Order, compare
 
 __all__ = [
     "ACTOR_BYTES_MAX",
@@ -66,6 +68,7 @@ __all__ = [
     "JsonValue",
     "Kind",
     "NoSuchEntry",
+    "Order",
     "Origin",
     "Progress",
     "Put",
@@ -80,6 +83,8 @@ __all__ = [
     "UnsuitableStore",
     "WritesFrozen",
     "check_key",
+    "check_text",
+    "compare",
     "connect",
     "display_url",
     "read_history",

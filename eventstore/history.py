@@ -8,6 +8,7 @@ from itertools import takewhile
 import attrs
 
 from eventstore import codec
+from eventstore.errors import DamagedEvent
 from eventstore.event import START, Event, EventId, Origin
 from eventstore.streams import PAGE_EVENT_COUNT, Streams
 
@@ -54,13 +55,22 @@ def read_history(
     """
     start = after or {}
     ends = {o: _end(streams, o) for o in origins}
+
+    def known(event: Event) -> bool:
+        # What is stored while we read is left to the next reading: a cause of it may be
+        # among what we have read past.
+        beyond = [o for o in origins if event.vector.get(o, START) > ends[o]]
+        for origin in beyond:
+            if event.vector[origin] > _end(streams, origin):
+                raise DamagedEvent(
+                    f"event {event.id} of stream {event.origin!r} knew event "
+                    f"{event.vector[origin]} of stream {origin!r}, which is not there: "
+                    "that stream lost events"
+                )
+        return not beyond
+
     first, second = (
-        takewhile(
-            # What is stored while we read is left to the next reading: a cause of it may
-            # be among what we have read past.
-            lambda event: all(ends[o] >= event.vector.get(o, START) for o in origins),
-            _events(streams, origin, start.get(origin, START)),
-        )
+        takewhile(known, _events(streams, origin, start.get(origin, START)))
         for origin in origins
     )
     for event in merge_causally(first, second):

@@ -120,7 +120,7 @@ class EventStore:
         self._copying = threading.Lock()
         self._memory = threading.RLock()
         self._grown = threading.Condition(self._memory)
-        self._thawed = threading.Condition()
+        self._thawed = threading.Condition(self._writing)
         self._frozen = False
         self._snapshot = self._take_snapshot()
 
@@ -234,6 +234,24 @@ class EventStore:
         with self._writing:
             return self._write([draft], actor, reason, None)[0]
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether an append got no answer and may have come, or may still come."""
+        return bool(self._unsettled)
+
+    def settle(self) -> None:
+        """Adopt what came of appends that got no answer, without waiting for the next one.
+
+        Until then the peer may already have an event that this node does not show.
+
+        Raises:
+            StoreUnavailable: Redis still does not answer; try again later.
+            SecondWriter, StreamForked: as `append`.
+        """
+        with self._writing:
+            if self._unsettled and self._broken is None:
+                self._settle()
+
     def freeze(self) -> Mapping[Origin, Head]:
         """Hold back further changes; returns the heads once none is under way."""
         self._frozen = True
@@ -247,20 +265,11 @@ class EventStore:
             self._thawed.notify_all()
 
     def _await_thaw(self, limit_s: float) -> None:
-        # The lock is given back while waiting: `freeze` and `record` need it.
-        if not self._frozen:
-            return
-        self._writing.release()
-        try:
-            with self._thawed:
-                thawed = self._thawed.wait_for(lambda: not self._frozen, limit_s)
-        finally:
-            self._writing.acquire()
-        if not thawed:
+        # Waiting gives the lock back: `freeze` and `record` need it.
+        if not self._thawed.wait_for(lambda: not self._frozen, limit_s):
             raise WritesFrozen(
                 f"changes are held back for a switch, and it took over {limit_s} s"
             )
-        self._await_thaw(limit_s)  # Frozen anew before we had the lock again?
 
     def _write(
         self,
@@ -270,7 +279,8 @@ class EventStore:
         expected: EventId | None,
     ) -> list[Event]:
         if self._broken is not None:
-            raise self._broken
+            # Anew each time: a raised error keeps hold of all that was in its frames.
+            raise type(self._broken)(str(self._broken))
         if self._unsettled:
             self._settle()
         while True:

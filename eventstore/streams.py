@@ -242,6 +242,10 @@ class Streams:
             if str(error).startswith("NOAUTH"):
                 raise UnsuitableStore(f"{self._name} wants a password") from error
             raise StoreRefused(f"{self._name} refused: {error}") from error
+        except redis.RedisError as error:
+            raise StoreUnavailable(
+                f"{self._name} does not answer as Redis does: {error}"
+            ) from error
 
 
 def display_url(url: str) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import queue
 import sys
 import time
+from logging.handlers import QueueHandler, QueueListener
 
 from eventstore import EventStoreError
 from node.config import NodeConfig
@@ -18,6 +20,7 @@ from node.version import VERSION
 
 DONE, INTERNAL_ERROR, USAGE, REFUSED = 0, 1, 2, 3
 _CHECK_INTERVAL_S = 1.0
+_LOG_RECORD_COUNT_MAX = 10_000
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -70,28 +73,40 @@ def _check_config(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     config = NodeConfig.from_file(options.config)
-    _log_to_stderr()
-    interrupted = Interruption()
-    node = NetPhoneNode(config)
-    node.start()
+    log = _log_to_stderr()
     try:
+        return _serve(config)
+    finally:
+        log.stop()
+
+
+def _serve(config: NodeConfig) -> int:
+    interrupted = Interruption()
+    with NetPhoneNode(config) as node:
         while not interrupted.wait(_CHECK_INTERVAL_S):
             if node.failure is not None:
                 return _fail(node.failure, REFUSED)
-    finally:
-        node.stop()
     return DONE
 
 
-def _log_to_stderr() -> None:
+def _log_to_stderr() -> QueueListener:
     formatter = logging.Formatter(
         "%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S"
     )
     formatter.converter = time.gmtime
-    handler = logging.StreamHandler()
-    handler.setFormatter(formatter)
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    to_stderr = logging.StreamHandler()
+    to_stderr.setFormatter(formatter)
+    # A terminal that is stopped must not stop the heartbeats: the loop logs into a queue,
+    # and what does not fit any more is dropped.
+    waiting: queue.Queue[logging.LogRecord] = queue.Queue(_LOG_RECORD_COUNT_MAX)
+    logging.raiseExceptions = False
+    to_queue = QueueHandler(waiting)
+    to_queue.setFormatter(logging.Formatter("%(message)s"))  # The rest comes later.
+    logging.basicConfig(level=logging.WARNING, handlers=[to_queue])
     logging.getLogger("netphone").setLevel(logging.INFO)
+    listener = QueueListener(waiting, to_stderr)
+    listener.start()
+    return listener
 
 
 def _fail(error: object, code: int) -> int:

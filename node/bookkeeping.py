@@ -40,11 +40,6 @@ class Bookkeeping:
         self._lock = threading.Lock()
         self._worker = Worker("bookkeeping")
 
-    @property
-    def waiting_count(self) -> int:
-        """Records that are not stored yet."""
-        return len(self._records)
-
     def start(self) -> None:
         self._worker.start()
 
@@ -63,13 +58,24 @@ class Bookkeeping:
         self._worker.submit(self._write_all)
 
     def retry(self) -> None:
-        """Try again to write what is waiting; never waits."""
-        if self._records:
-            self._worker.submit(self._write_all)
+        """Try again to write what is waiting, and see what came of what got no answer.
 
-    def submit(self, job: Callable[[], None]) -> None:
-        """Do `job` in this thread, after what was handed in before."""
-        self._worker.submit(job)
+        Never waits.
+        """
+        if self._records or self._store.unsettled:
+            self._worker.submit(self._settle_and_write)
+
+    def submit(self, job: Callable[[], object]) -> bool:
+        """Do `job` in this thread, after what was handed in before; False: too much is."""
+        return self._worker.submit(job)
+
+    def _settle_and_write(self) -> None:
+        try:
+            self._store.settle()
+        except EventStoreError as error:
+            _log.warning("changes without an answer are not settled yet: %s", error)
+            return
+        self._write_all()
 
     def _write_all(self) -> None:
         while self._records:

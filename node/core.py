@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from random import Random
+from typing import assert_never
 
 import attrs
 
 from node.config import NodeConfig
+from node.divergence import divergence
 from node.errors import RemoteProtocolError
 from node.failure_detector import FailureDetector
 from node.link_messages import Goodbye, Head, Heartbeat, Hello, SwitchMessage
@@ -64,6 +66,8 @@ from node.switch_order import OwnFacts, Waiting, calls_of_giver, failed_precheck
 
 STALL_INTERVALS = 1.5
 """A loop that turns later than this many intervals does not judge by that silence."""
+_DIAL_LIMIT_INTERVALS = 3
+"""A dial whose end was not told by then is forgotten."""
 _UNACKNOWLEDGED_COUNT_MAX = 1000
 _REFUSAL_NOTE_COUNT = 10
 _REFUSAL_PERIOD_S = 60.0
@@ -148,11 +152,14 @@ class Core:
         self.waiting: Waiting | None = None
         self.problem: str | None = None
         """Why the node behind the peer's address cannot be accepted (S18)."""
+        self.divergence: str | None = None
+        """How the two nodes' data differ although they must not (D8)."""
+        self._suspected = False
         self.peer: Heartbeat | None = None
         """The last heartbeat of the peer's present instance."""
         self.peer_instance: str | None = None
-        self._started_s = now_s
-        self._turned_s = now_s
+        self._turned_s: float | None = None
+        """None: nothing has turned yet."""
         self._effects: list[CoreEffect] = []
         self._connections: dict[int, Connection] = {}
         self._opened_s: dict[int, float] = {}
@@ -160,6 +167,7 @@ class Core:
         self._outgoing: int | None = None
         self._dialling = False
         self._dialled_s = now_s - config.heartbeat_interval_s
+        self._redial_s: float | None = None
         self._sequence = 0
         self._sent_s: dict[int, float] = {}
         self._heard_by_peer_s: float | None = None
@@ -193,12 +201,17 @@ class Core:
     @property
     def deadline_s(self) -> float | None:
         """When the next turn is due at the latest, ticks apart."""
-        moments = [self.situation.deadline_s]
-        if self.state is State.PASSIVE:
-            moments.append(self.detector.due_s)
+        moments = [self.situation.deadline_s, self._redial_s]
         if isinstance(self.situation.phase, Starting):
-            moments.append(self._started_s + self._config.start_window_s)
+            moments.append(self._window_ends_s)
+        elif self.state is State.PASSIVE:
+            moments.append(self.detector.due_s)
         return min((m for m in moments if m is not None), default=None)
+
+    @property
+    def _window_ends_s(self) -> float:
+        # Like silence, it counts anew after a stall: what came meanwhile is still unread.
+        return self.detector.counted_from_s + self._config.start_window_s
 
     # What the shells saw.
 
@@ -209,6 +222,12 @@ class Core:
             self._close_if_mute(number, now_s)
         if self._outgoing is None:
             self._dial(now_s)
+        self._send_heartbeat(now_s)
+        self._settle(now_s)
+
+    def announce(self, now_s: float) -> None:
+        """What heartbeats carry has changed: say it now."""
+        self._wake(now_s)
         self._send_heartbeat(now_s)
         self._settle(now_s)
 
@@ -300,6 +319,7 @@ class Core:
         facts = self._facts()
         own = OwnFacts(
             ready=facts.ready,
+            problems=facts.problems,
             replicating=facts.replicating,
             replication_enabled=facts.replication_enabled,
             calls=facts.calls,
@@ -345,9 +365,14 @@ class Core:
     # Deciding.
 
     def _wake(self, now_s: float) -> None:
+        if self._turned_s is None:
+            self.detector.count_anew(now_s)  # Making ready to start may take its time.
+            self._turned_s = now_s
         late_s = now_s - self._turned_s
         if late_s > STALL_INTERVALS * self._config.heartbeat_interval_s:
             self.detector.count_anew(now_s)
+            if self._heard_by_peer_s is not None:
+                self._heard_by_peer_s = now_s  # S20 judges by silence as well.
             self._effects.append(
                 Note(f"this node stood still for {late_s:.1f} s; silence counts anew")
             )
@@ -355,8 +380,12 @@ class Core:
 
     def _settle(self, now_s: float) -> None:
         """Whatever follows from the time alone, and telling the peer what changed."""
+        if self._redial_s is not None and now_s >= self._redial_s:
+            self._redial_s = None
+            if self._outgoing is None:
+                self._dial(now_s)
         if isinstance(self.situation.phase, Starting):
-            if now_s - self._started_s >= self._config.start_window_s:
+            if now_s >= self._window_ends_s:
                 self._step(StartWindowClosed(), now_s)
         elif not isinstance(self.situation.phase, Active):
             lost = self.detector.verdict(now_s)
@@ -434,13 +463,25 @@ class Core:
             case Accepted(hello):
                 self._flush(number)
                 self._accept(number, connection, hello, now_s)
-            case Received(Heartbeat() as heartbeat):
-                self._hear(heartbeat, now_s)
-            case Received(Goodbye()):
+            case Received(message):
+                self._receive(message, now_s)
+            case _:
+                assert_never(incident)
+
+    def _receive(
+        self, message: Heartbeat | Goodbye | SwitchMessage, now_s: float
+    ) -> None:
+        match message:
+            case Heartbeat():
+                self._hear(message, now_s)
+            case Goodbye():
                 self.detector.goodbye()
                 self._effects.append(Note("the peer says goodbye"))
-            case Received(SwitchMessage() as message):
+            case SwitchMessage():
+                self._mark_heard(now_s)
                 self._hear_switch(message, now_s)
+            case _:
+                assert_never(message)
 
     def _accept(
         self, number: int, connection: Connection, hello: Hello, now_s: float
@@ -456,7 +497,7 @@ class Core:
             self._incoming = number
             if self._outgoing is None:
                 self._dial(now_s)  # So that each side hears the other at once.
-        self.detector.heard(now_s)
+        self._mark_heard(now_s)
         if connection.dialled:
             # Its answer to our hello. An incoming hello is as old as its dial, and a
             # heartbeat follows it at once.
@@ -478,16 +519,40 @@ class Core:
             self._effects.append(CloseConnection(old))
 
     def _hear(self, heartbeat: Heartbeat, now_s: float) -> None:
-        self.detector.heard(now_s)
+        if heartbeat.instance != self.peer_instance:
+            raise RemoteProtocolError(
+                "a heartbeat names another instance than its hello"
+            )
+        self._mark_heard(now_s)
         self.peer = heartbeat
         sent_s = self._sent_s.get(heartbeat.heard_sequence)
         if sent_s is not None:
-            self._heard_by_peer_s = sent_s
+            # Never back: after a stall the first words answer what was sent before it.
+            self._heard_by_peer_s = max(sent_s, self._heard_by_peer_s or sent_s)
             for sequence in [s for s in self._sent_s if s < heartbeat.heard_sequence]:
                 del self._sent_s[sequence]
         self._effects.append(PeerSpoke(heartbeat))
+        self._compare(heartbeat)
         heard = PeerHeard(heartbeat.state, heartbeat.instance, heartbeat.promise)
         self._step(heard, now_s)
+
+    def _mark_heard(self, now_s: float) -> None:
+        if self.detector.verdict(now_s) is not None:
+            # It was lost: whether it hears us counts from its return (S20).
+            self._heard_by_peer_s = now_s
+        self.detector.heard(now_s)
+
+    def _compare(self, heartbeat: Heartbeat) -> None:
+        """D8: the same streams, and of the same streams the same entries.
+
+        Believed when found twice running: the peer may have copied an event that is stored
+        here, but not yet applied.
+        """
+        found = divergence(self._facts(), heartbeat, own=self._config.role)
+        if found is not None and self._suspected and self.divergence is None:
+            self._effects.append(Note(found, alarming=True))
+        self.divergence = found if self._suspected else None
+        self._suspected = found is not None
 
     def _hear_switch(self, message: SwitchMessage, now_s: float) -> None:
         switch = message.switch
@@ -592,7 +657,9 @@ class Core:
             self._effects.append(SendBytes(number, data))
 
     def _dial(self, now_s: float) -> None:
-        if self._dialling:
+        self._redial_s = None
+        overdue_s = _DIAL_LIMIT_INTERVALS * self._config.heartbeat_interval_s
+        if self._dialling and now_s - self._dialled_s < overdue_s:
             return
         self._dialling = True
         self._dialled_s = now_s
@@ -614,16 +681,29 @@ class Core:
             return
         del self._opened_s[number]
         if connection.dialled and not connection.is_open:
-            self._dialling = False  # The next tick dials again.
+            self._dialling = False  # The next tick dials again, or sooner:
+            if self.problem is None and self._heard_lately(now_s):
+                # A process that is being killed may still take a dial, and drop it.
+                self._redial_soon()
         if number == self._incoming:
             self._incoming = None
             self.detector.connection_ended()
         if number == self._outgoing:
             self._outgoing = None
-            # At once, to learn whether the process is gone; but a connection that never
-            # lasts must not become a busy loop.
-            if now_s - self._dialled_s >= 0.1 * self._config.heartbeat_interval_s:
-                self._dial(now_s)
+            self._redial_soon()
+
+    def _redial_soon(self) -> None:
+        """Dial at once, to learn whether the process is gone.
+
+        But a connection that never lasts must not become a busy loop.
+        """
+        self._redial_s = self._dialled_s + 0.1 * self._config.heartbeat_interval_s
+
+    def _heard_lately(self, now_s: float) -> bool:
+        heard_s = self.detector.heard_s
+        return (
+            heard_s is not None and now_s - heard_s < self._config.heartbeat_interval_s
+        )
 
 
 _SENT_BY_GIVER: Mapping[SwitchStep, bool] = {
@@ -654,3 +734,5 @@ def _as_observation(message: SwitchMessage) -> Observation:
             return ActivateTold(switch)
         case SwitchStep.ABORT:
             return SwitchAborted(switch, text)
+        case _:
+            assert_never(message.step)

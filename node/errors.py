@@ -65,9 +65,10 @@ class NotReplicated(NodeError):
         event_id: the stored event. It reaches the peer as soon as replication can.
     """
 
-    def __init__(self, event_id: EventId) -> None:
+    def __init__(self, event_id: EventId, limit_s: float) -> None:
         super().__init__(
-            f"stored here as {event_id}, but the peer did not confirm it in time"
+            f"stored here as {event_id}, but the peer did not confirm it within {limit_s:g}"
+            " s; it follows as soon as replication can"
         )
         self.event_id = event_id
 

@@ -9,7 +9,8 @@ import attrs
 
 from node.clock import Clock
 
-TEXT_LENGTH_MAX = 200
+TEXT_BYTES_MAX = 200
+NAME_BYTES_MAX = 64
 CHECK_COUNT_MAX = 32
 
 
@@ -44,12 +45,16 @@ class Health:
         """Register a check.
 
         Raises:
-            ValueError: the name is taken, or there are `CHECK_COUNT_MAX` already.
+            ValueError: the name is taken or over its limit, or there are too many.
         """
-        if name in self._checks or len(self._checks) >= CHECK_COUNT_MAX:
+        if name in self._checks:
+            raise ValueError(f"there is a health check {name!r} already")
+        if len(self._checks) >= CHECK_COUNT_MAX:
+            raise ValueError(f"there are {CHECK_COUNT_MAX} health checks, the limit")
+        if not 0 < len(name.encode()) <= NAME_BYTES_MAX:
             raise ValueError(
-                f"health check {name!r} is registered already, or there are "
-                f"{CHECK_COUNT_MAX} of them"
+                f"the name {name[:20]!r}… of a health check has {len(name.encode())} bytes; "
+                f"the limits are 1 and {NAME_BYTES_MAX}"
             )
         check = self._checks[name] = _Check(function)
         if self._started:
@@ -98,7 +103,12 @@ def _problem_of(function: Callable[[], object]) -> str | None:
     try:
         answer = function()
     except Exception as error:  # noqa: BLE001 whatever it raises, it is not well
-        return (str(error) or type(error).__name__)[:TEXT_LENGTH_MAX]
+        return _cut(str(error) or type(error).__name__)
     if answer is None or answer is True:
         return None
-    return (answer if isinstance(answer, str) else "failed")[:TEXT_LENGTH_MAX]
+    return _cut(answer if isinstance(answer, str) else "failed")
+
+
+def _cut(text: str) -> str:
+    # Every heartbeat carries it.
+    return text.encode(errors="replace")[:TEXT_BYTES_MAX].decode(errors="ignore")

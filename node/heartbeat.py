@@ -33,7 +33,7 @@ class _EachInterval(BaseTrigger):  # type: ignore[misc]
         return following if on_time else now + self._interval
 
 
-class Heartbeat:
+class HeartbeatJob:
     """Posts a tick every `interval_s`, from a thread of the scheduler."""
 
     def __init__(self, interval_s: float, post_tick: Callable[[], Any]) -> None:

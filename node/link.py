@@ -18,11 +18,12 @@ from typing import Any
 import attrs
 
 from node.addresses import Address
-from node.errors import PortInUse
+from node.listening import bound, listen
 
 _log = logging.getLogger("netphone.link")
 
 READ_BYTES_MAX = 16 * 1024
+_KNOB = "node.listen"
 _UNPROVED_COUNT_MAX = 16
 """Accepted connections that may be open beside the peer's; one more ends the oldest."""
 _UNSENT_BYTES_MAX = 256 * 1024
@@ -77,7 +78,7 @@ class Link:
         post: Callable[[LinkEvent], bool],
     ) -> None:
         """`post` hands an event to the inbox, and says False when that is full."""
-        self._listen = listen
+        self._listen = Address.parse(listen)
         self._peer = Address.parse(peer)
         self._dial_limit_s = dial_limit_s
         self._post = post
@@ -87,7 +88,7 @@ class Link:
         self._kept: int | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._carrying: set[asyncio.Future[Any]] = set()
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop
         self._socket: socket.socket | None = None
         self._thread = threading.Thread(target=self._run, name="link", daemon=True)
         self._listening = threading.Event()
@@ -96,41 +97,22 @@ class Link:
         """Take the address, without answering on it yet: a dial is still refused.
 
         Raises:
-            PortInUse: it cannot be had.
+            PortInUse, ConfigError: it cannot be had.
         """
-        wanted = Address.parse(self._listen)
-        try:
-            family, kind, *_, address = socket.getaddrinfo(
-                wanted.host,
-                wanted.port,
-                type=socket.SOCK_STREAM,
-                flags=socket.AI_PASSIVE,
-            )[0]
-            bound = socket.socket(family, kind)
-        except OSError as error:
-            raise PortInUse(f"node.listen {self._listen}: {error}") from error
-        try:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            bound.bind(address)
-        except OSError as error:
-            bound.close()
-            raise PortInUse(
-                f"node.listen {self._listen} cannot be had: {error.strerror}; stop what "
-                "uses it or choose another address"
-            ) from error
-        self._socket = bound
+        self._socket = bound(self._listen, _KNOB)
 
-    def start(self) -> None:
-        """Begin to listen.
+    def listen(self) -> None:
+        """Let the peer dial; it is answered from `start` on.
 
         Raises:
             PortInUse: somebody else listens there since `bind`.
         """
         assert self._socket is not None, "bind first"
-        try:
-            self._socket.listen()
-        except OSError as error:
-            raise PortInUse(f"node.listen {self._listen}: {error.strerror}") from error
+        listen(self._socket, self._listen, _KNOB)
+
+    def start(self) -> None:
+        """Answer and dial. Call `listen` before."""
+        self._loop = asyncio.new_event_loop()
         self._thread.start()
         self._listening.wait()
 
@@ -162,10 +144,14 @@ class Link:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(
-            asyncio.start_server(self._accept, sock=self._socket, limit=READ_BYTES_MAX)
-        )
-        self._listening.set()
+        try:
+            server = self._loop.run_until_complete(
+                asyncio.start_server(
+                    self._accept, sock=self._socket, limit=READ_BYTES_MAX
+                )
+            )
+        finally:
+            self._listening.set()
         try:
             self._loop.run_forever()
         finally:
@@ -192,7 +178,7 @@ class Link:
                 ),
                 self._dial_limit_s,
             )
-        except (OSError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 a name can fail in many ways
             self._post(DialFailed(isinstance(error, ConnectionRefusedError)))
             return
         await self._carry(reader, writer, dialled=True)

@@ -26,6 +26,13 @@ PROTOCOL_OLDEST: Final = 1
 _TEXT_LENGTH_MAX = 1024
 _ITEM_COUNT_MAX = 64
 NONCE_BYTES: Final = 16
+_UNPACK_ERRORS = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    RecursionError,
+    msgpack.exceptions.UnpackException,
+)
 
 
 @attrs.frozen
@@ -131,9 +138,7 @@ def unpack(body: bytes) -> Message | None:
     """
     try:
         found = msgpack.unpackb(body)
-    except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise RemoteProtocolError(f"a frame is not msgpack: {error}") from None
-    except msgpack.exceptions.UnpackException as error:
+    except _UNPACK_ERRORS as error:
         raise RemoteProtocolError(f"a frame is not msgpack: {error}") from None
     if type(found) is not list or len(found) != 2 or type(found[1]) is not dict:
         raise RemoteProtocolError("a frame is not a name and its fields")
@@ -207,12 +212,15 @@ class _Fields:
                 raise self._wrong(field, "pairs of id and digest")
             both = _Fields(self.name, {"id": value[0], "digest": value[1]})
             head = Head(both.text("id"), both.text("digest"))
-            try:
-                EventId.parse(head.id)
-            except ValueError as error:
-                raise self._wrong(field, str(error)) from None
+            self.check_id(field, head.id)
             heads[origin] = head
         return heads
+
+    def check_id(self, field: str, text: str) -> None:
+        try:
+            EventId.parse(text)
+        except ValueError:
+            raise self._wrong(field, "an event id") from None
 
     def _wrong(self, field: str, wanted: str) -> RemoteProtocolError:
         return RemoteProtocolError(f"{field!r} of a {self.name!r} is not {wanted}")
@@ -267,7 +275,10 @@ def _read_switch(fields: _Fields) -> SwitchMessage | None:
     named = fields.text("step")
     if named not in set(SwitchStep):
         return None  # A step of a later version; its deadline will end the switch.
-    return SwitchMessage(SwitchStep(named), switch, fields.text("text", default=""))
+    step, text = SwitchStep(named), fields.text("text", default="")
+    if step is SwitchStep.CONFIRM:
+        fields.check_id("text", text)
+    return SwitchMessage(step, switch, text)
 
 
 _READERS: Mapping[str, Callable[[_Fields], Message | None]] = {

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from itertools import islice
 from random import SystemRandom
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from eventstore import (
     FOLD_VERSION,
@@ -38,7 +39,6 @@ from node.config import NodeConfig
 from node.core import Core, Facts
 from node.errors import NotReplicated
 from node.health import Health
-from node.http_api import HttpServer
 from node.link_messages import Head
 from node.link_protocol import Identity
 from node.notifications import Conflict, EntryChange, Listeners, StateChange
@@ -49,6 +49,9 @@ from node.shells import Shells
 from node.status import Sources, status_of
 from node.switching import Switching, SwitchReport, When, active_role
 from node.version import VERSION
+
+if TYPE_CHECKING:
+    from node.http_api import HttpServer
 
 _log = logging.getLogger("netphone")
 
@@ -152,25 +155,29 @@ class NetPhoneNode:
             StreamForked, DamagedEvent: a stream in it is not one unbroken history.
         """
         with ExitStack() as undo:
+            # Each part is undone by itself, in reverse: a start that fails leaves nothing.
             undo.callback(self._close_clients)
-            undo.callback(self._runtime.link.stop, _STOP_LIMIT_S)
-            self._runtime.link.bind()
-            if self.config.http_listen is not None:
-                http = HttpServer(self, self.config)
-                undo.callback(http.stop)
-                http.bind()
-            else:
-                http = None
+            link = self._runtime.link
+            undo.callback(link.stop, _STOP_LIMIT_S)
+            link.bind()
+            http = self._bind_http(undo)
             self._durability = self._streams.check()
             self._store.open()
+            # Before the stream is opened: a second process must fail here, and not fence
+            # the first one.
+            link.listen()
             self._open_stream()
-            undo.callback(self._stop_threads)
-            self._health.start()
+            self._listeners.start()
+            undo.callback(self._listeners.stop)
             self._shells.start()
+            undo.callback(self._shells.stop, _STOP_LIMIT_S)
+            self._health.start()
+            undo.callback(self._health.stop)
             self._runtime.start()
-            self._started = True
+            undo.callback(self._runtime.stop, _STOP_LIMIT_S)
             if http is not None:
                 http.start()
+            self._started = True
             self._running = undo.pop_all()
         _log.info(
             "%s of pair %s runs: link %s, HTTP %s, %d entries",
@@ -180,7 +187,7 @@ class NetPhoneNode:
 
     def stop(self) -> None:
         """Stop in order: an active node retires its service and says goodbye (S11)."""
-        if self.state is State.ACTIVE and self._started:
+        if self._shells.serving:
             self._shells.retire_and_wait(self.config.switch_timeout_s)
         self._started = False
         self._running.close()
@@ -197,11 +204,16 @@ class NetPhoneNode:
     ) -> None:
         self.stop()
 
-    def _stop_threads(self) -> None:
-        self._runtime.stop(_STOP_LIMIT_S)
-        self._health.stop()
-        self._shells.stop(_STOP_LIMIT_S)
-        self._listeners.stop()
+    def _bind_http(self, undo: ExitStack) -> HttpServer | None:
+        if self.config.http_listen is None:
+            return None
+        # Not at the top: it takes as long to import as all the rest.
+        from node.http_api import HttpServer
+
+        http = HttpServer(self, self.config)
+        undo.callback(http.stop)
+        http.bind()
+        return http
 
     def _close_clients(self) -> None:
         self._streams.close()
@@ -373,7 +385,7 @@ class NetPhoneNode:
 
     def _replicated(self, event: Event, limit_s: float | None) -> Event:
         if limit_s is not None and not self._shells.await_replicated(event.id, limit_s):
-            raise NotReplicated(event.id)
+            raise NotReplicated(event.id, limit_s)
         return event
 
     def _check_started(self) -> None:

@@ -20,7 +20,11 @@ class StateChange:
     """This node became active or passive."""
 
     number: int
-    """Counts the changes of this process from 1: none is missed unnoticed."""
+    """Counts the changes of this process from 1.
+
+    A switch that is rolled back gives the number of the change that did not come about,
+    and then the last one again.
+    """
     state: State
     reason: str
     rule: str
@@ -57,8 +61,15 @@ class Listeners:
 
     def __init__(self, counts: Counts) -> None:
         self._counts = counts
+        self._started = False
         self._on_change: list[tuple[Worker, Callable[[EntryChange], object]]] = []
         self._on_conflict: list[tuple[Worker, Callable[[Conflict], object]]] = []
+
+    def start(self) -> None:
+        """Begin to call; what is registered later is called from then on."""
+        self._started = True
+        for worker, _ in (*self._on_change, *self._on_conflict):
+            worker.start()
 
     def on_change(self, function: Callable[[EntryChange], object]) -> None:
         self._on_change.append((self._worker(), function))
@@ -85,7 +96,8 @@ class Listeners:
 
     def _worker(self) -> Worker:
         worker = Worker("listener")
-        worker.start()
+        if self._started:
+            worker.start()
         return worker
 
     def _submit(self, worker: Worker, call: Callable[[], object]) -> None:

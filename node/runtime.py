@@ -16,10 +16,18 @@ import attrs
 
 from node.clock import Clock
 from node.config import NodeConfig
-from node.core import CloseConnection, Core, Dial, Note, PeerSpoke, SendBytes
-from node.heartbeat import Heartbeat
+from node.core import (
+    CloseConnection,
+    Core,
+    CoreEffect,
+    Dial,
+    Note,
+    PeerSpoke,
+    SendBytes,
+)
+from node.heartbeat import HeartbeatJob
 from node.link import Closed, Data, DialFailed, Link, LinkEvent, Opened
-from node.link_messages import Heartbeat as PeerHeartbeat
+from node.link_messages import Heartbeat
 from node.roles import State
 from node.situation import (
     AwaitHead,
@@ -82,10 +90,9 @@ class View:
     connected: bool = False
     hears_us: bool = False
     heard_s: float | None = None
-    peer: PeerHeartbeat | None = None
-    peer_instance: str | None = None
+    peer: Heartbeat | None = None
     problem: str | None = None
-    switch_id: str | None = None
+    divergence: str | None = None
     switch_step: str | None = None
     waiting_for_calls: int = 0
 
@@ -100,7 +107,7 @@ class Effects(Protocol):
     def thaw_writes(self) -> None: ...
     def await_head(self, effect: AwaitHead) -> None: ...
     def report(self, report: Report) -> None: ...
-    def peer_spoke(self, heartbeat: PeerHeartbeat) -> None: ...
+    def peer_spoke(self, heartbeat: Heartbeat) -> None: ...
     def realign_heartbeat(self, realign: Callable[[], None]) -> None: ...
 
 
@@ -121,17 +128,13 @@ class Runtime:
             dial_limit_s=config.heartbeat_interval_s,
             post=self.post,
         )
-        self._heartbeat = Heartbeat(self._interval_s, lambda: self.post(Tick()))
+        self._heartbeat = HeartbeatJob(self._interval_s, lambda: self.post(Tick()))
         self._thread = threading.Thread(target=self._run, name="decisions", daemon=True)
         self._ticked_s = self._turned_s = clock.now_s()
         self.view = View(state=core.state)
 
     def start(self) -> None:
-        """Listen, dial, beat.
-
-        Raises:
-            PortInUse: the link's address was taken since it was bound.
-        """
+        """Answer, dial, beat. The link listens already."""
         self._ticked_s = self._turned_s = self._clock.now_s()
         self.link.start()
         self._thread.start()
@@ -150,14 +153,8 @@ class Runtime:
 
     def is_live(self) -> bool:
         """Whether the loop turns; not whether somebody else's thread does."""
-        return (
-            self._thread.is_alive()
-            and self.stale_s() < LIVE_INTERVALS * self._interval_s
-        )
-
-    def stale_s(self) -> float:
-        """How long ago the loop turned."""
-        return self._clock.now_s() - self._turned_s
+        stale_s = self._clock.now_s() - self._turned_s
+        return self._thread.is_alive() and stale_s < LIVE_INTERVALS * self._interval_s
 
     def stop(self, limit_s: float) -> None:
         """Say goodbye to the peer, then end loop, heartbeat and link."""
@@ -204,8 +201,10 @@ class Runtime:
     def _handle(self, item: Item, now_s: float) -> None:
         core = self._core
         match item:
-            case Tick() | Announce():
+            case Tick():
                 self._tick(now_s)
+            case Announce():
+                core.announce(now_s)
             case Observed(observation):
                 core.observe(observation, now_s)
             case Ask(work):
@@ -229,52 +228,55 @@ class Runtime:
 
     def _carry_out(self) -> None:
         for effect in self._core.take_effects():
-            match effect:
-                case SendBytes(connection, data):
-                    self.link.send(connection, data)
-                case CloseConnection(connection):
-                    self.link.close(connection)
-                case Dial():
-                    self.link.dial()
-                case Note(text, alarming):
-                    _log.log(logging.ERROR if alarming else logging.INFO, "%s", text)
-                case PeerSpoke(heartbeat):
-                    self._effects.peer_spoke(heartbeat)
-                case ChangeState():
-                    self.view = attrs.evolve(self.view, state=effect.state)
-                    self._effects.change_state(effect)
-                case RunCallbacks(state):
-                    self._effects.run_callbacks(state)
-                case RetireService():
-                    self._effects.retire_service(effect)
-                case FreezeWrites():
-                    self._effects.freeze_writes(effect)
-                case ThawWrites():
-                    self._effects.thaw_writes()
-                case AwaitHead():
-                    self._effects.await_head(effect)
-                case Report():
-                    self._effects.report(effect)
-                case Tell():
-                    raise AssertionError("core has sent it")
-                case _:
-                    assert_never(effect)
+            try:
+                self._carry_out_one(effect)
+            except Exception:  # noqa: BLE001 the other effects must not be lost with it
+                _log.exception("an effect failed: %s", type(effect).__name__)
+
+    def _carry_out_one(self, effect: CoreEffect) -> None:
+        match effect:
+            case SendBytes(connection, data):
+                self.link.send(connection, data)
+            case CloseConnection(connection):
+                self.link.close(connection)
+            case Dial():
+                self.link.dial()
+            case Note(text, alarming):
+                _log.log(logging.ERROR if alarming else logging.INFO, "%s", text)
+            case PeerSpoke(heartbeat):
+                self._effects.peer_spoke(heartbeat)
+            case ChangeState():
+                self.view = attrs.evolve(self.view, state=effect.state)
+                self._effects.change_state(effect)
+            case RunCallbacks(state):
+                self._effects.run_callbacks(state)
+            case RetireService():
+                self._effects.retire_service(effect)
+            case FreezeWrites():
+                self._effects.freeze_writes(effect)
+            case ThawWrites():
+                self._effects.thaw_writes()
+            case AwaitHead():
+                self._effects.await_head(effect)
+            case Report():
+                self._effects.report(effect)
+            case Tell():
+                raise AssertionError("core has sent it")
+            case _:
+                assert_never(effect)
 
     def _publish(self, now_s: float) -> None:
         core = self._core
         self.link.keep(core.incoming)
-        switch, step = core.situation.switch, core.situation.switch_step
-        if switch is None and core.waiting is not None:
-            switch, step = core.waiting.switch, "waiting"
+        waiting = "waiting" if core.waiting is not None else None
         self.view = View(
             state=core.state,
             connected=core.is_connected(now_s),
             hears_us=core.is_heard_by_peer(now_s),
             heard_s=core.detector.heard_s,
             peer=core.peer,
-            peer_instance=core.peer_instance,
             problem=core.problem,
-            switch_id=switch.id if switch else None,
-            switch_step=step,
+            divergence=core.divergence,
+            switch_step=core.situation.switch_step or waiting,
             waiting_for_calls=core.waiting_for_calls(),
         )

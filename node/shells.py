@@ -39,7 +39,7 @@ _log = logging.getLogger("netphone")
 
 
 class Shells:
-    """The `Effects` of one node. Every method returns at once."""
+    """The `Effects` of one node; those methods return at once."""
 
     def __init__(
         self,
@@ -71,6 +71,10 @@ class Shells:
         self._peers_setting = ReplicationSetting()
         self.setting = ReplicationSetting()
         self._setting_lock = threading.Lock()
+        self._meeting_setting = False
+        """Whether `_meet_setting` is queued already."""
+        self._serving = False
+        """Whether the active callbacks were the last ones to be run."""
         self.last_change = StateChange(
             0, State.PASSIVE, "started", "S1", {}, clock.wall_ns()
         )
@@ -83,10 +87,14 @@ class Shells:
         self._service.start()
         self.bookkeeping.start()
         self._replicator.start()
-        self._apply_setting()
+        with self._setting_lock:
+            self._apply_setting()
 
     def stop(self, limit_s: float) -> None:
         """End; what waits to be stored is stored, if Redis answers."""
+        if self._serving:
+            # It became active while it stopped: its address must be dropped all the same.
+            self._submit_callbacks(self._retirement("orderly stop of this node"))
         self._service.stop(limit_s)
         self._replicator.stop(limit_s)
         self.bookkeeping.stop(limit_s)
@@ -149,7 +157,13 @@ class Shells:
         wall_ns = self._clock.wall_ns()
         return StateChange(number, State.PASSIVE, reason, "S17", {}, wall_ns)
 
+    @property
+    def serving(self) -> bool:
+        """Whether what the active callbacks began has not been ended by passive ones."""
+        return self._serving
+
     def _submit_callbacks(self, change: StateChange) -> None:
+        self._serving = change.state is State.ACTIVE
         if not self._service.submit(lambda: self._run_callbacks(change)):
             self._counts.dropped += 1
             _log.error("the callbacks for becoming %s were dropped", change.state)
@@ -182,7 +196,10 @@ class Shells:
 
     def thaw_writes(self) -> None:
         # Behind a freeze that may still be under way.
-        self.bookkeeping.submit(self._store.thaw)
+        if not self.bookkeeping.submit(self._store.thaw):
+            _log.error(
+                "changes stay frozen: too much waits for Redis; restart this node"
+            )
 
     def await_head(self, effect: AwaitHead) -> None:
         head = EventId.parse(effect.head)
@@ -210,9 +227,11 @@ class Shells:
         theirs = ReplicationSetting(
             heartbeat.replication_revision, heartbeat.replication_enabled
         )
-        if theirs != self._peers_setting or self.setting.yields_to(theirs):
-            self._peers_setting = theirs
-            self.bookkeeping.submit(lambda: self._meet_setting(theirs))
+        news = theirs != self._peers_setting or self.setting.yields_to(theirs)
+        self._peers_setting = theirs
+        if news and not self._meeting_setting:
+            self._meeting_setting = True
+            self.bookkeeping.submit(lambda: self._meet_setting(self._peers_setting))
 
     def set_replication(self, enabled: bool, *, actor: str, reason: str) -> None:
         """Store the order, then follow it; the peer learns of it at once.
@@ -222,7 +241,7 @@ class Shells:
         """
         with self._setting_lock:
             self._store_setting(self.setting.changed_to(enabled), actor, reason)
-        self._apply_setting()
+            self._apply_setting()
         self._announce()
 
     def await_replicated(self, event_id: EventId, limit_s: float) -> bool:
@@ -237,15 +256,18 @@ class Shells:
         return EventId.parse(head.id) if head else EventId(0, 0)
 
     def _meet_setting(self, theirs: ReplicationSetting) -> None:
-        try:
-            with self._setting_lock:
-                if self.setting.yields_to(theirs):
-                    actor = f"{self._config.role.other} node"
+        self._meeting_setting = False
+        with self._setting_lock:
+            if self.setting.yields_to(theirs):
+                actor = f"{self._config.role.other} node"
+                try:
                     self._store_setting(theirs, actor, "set at the peer")
-        except EventStoreError as error:
-            _log.warning("the replication setting waits to be stored: %s", error)
-        self._apply_setting()
-        self._announce()
+                    self._announce()
+                except EventStoreError as error:
+                    _log.warning(
+                        "the replication setting waits to be stored: %s", error
+                    )
+            self._apply_setting()
 
     def _store_setting(
         self, setting: ReplicationSetting, actor: str, reason: str

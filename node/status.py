@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import attrs
 
 from eventstore import EventId, Progress, Snapshot, Suitability
-from node.config import NodeConfig
 from node.link_messages import Heartbeat
-from node.notifications import StateChange
 from node.roles import State
-from node.runtime import View
-from node.service import Counts
+
+if TYPE_CHECKING:  # Only their types: the modules themselves are shells.
+    from node.config import NodeConfig
+    from node.notifications import StateChange
+    from node.runtime import View
+    from node.service import Counts
 
 
 @attrs.frozen(kw_only=True)
@@ -102,6 +105,8 @@ def _replication(sources: Sources) -> dict[str, object]:
         "lag_events": lag_events,
         "lag_s": lag_s,
         "conflicts": snapshot.conflict_count,
+        "unknown_events": snapshot.unknown_count,
+        "divergence": sources.view.divergence,
         "problem": replication_problem(sources),
     }
 

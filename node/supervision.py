@@ -80,7 +80,7 @@ def step(now: Situation, observed: Observation, now_s: float) -> Step:
         case Giving() as phase:
             return _step_giving(now, phase, observed, now_s)
         case HandingOver() as phase:
-            return _step_handing_over(now, phase, observed)
+            return _step_handing_over(now, phase, observed, now_s)
         case Asked() as phase:
             return _step_asked(now, phase, observed, now_s)
         case Promised() as phase:
@@ -219,6 +219,8 @@ def _step_giving(
         case PromiseGiven(ours):
             if ours.id != switch.id or phase.step is not GivingStep.ASKING:
                 return now, ()
+            if now_s >= phase.until_s:
+                return now, ()  # Too late: the promise may have run out by now.
             return _hand_over(now, switch, now_s)
         case SwitchOrdered(other) | GiveAsked(other):
             return now, _decline(now, other, "a switch is under way")
@@ -231,7 +233,7 @@ def _step_giving(
 
 
 def _step_handing_over(
-    now: Situation, phase: HandingOver, observed: Observation
+    now: Situation, phase: HandingOver, observed: Observation, now_s: float
 ) -> Step:
     switch = phase.switch
     over = attrs.evolve(now, phase=Passive())
@@ -246,13 +248,23 @@ def _step_handing_over(
         case PeerLost():
             after, effects = _take_over(over, observed)
             return after, (ThawWrites(), *effects)
+        case PeerClaimed(state=state):
+            if now_s < phase.until_s:
+                return (
+                    now,
+                    (),
+                )  # It may be the taker, and still activate: S4 has to wait.
+            if state is State.ACTIVE:
+                return _handed_over(over)
+            after, effects = _meet(over, observed)
+            return after, (ThawWrites(), *effects)
         case SwitchOrdered(other) | GiveAsked(other):
             return now, _decline(now, other, "a switch is under way")
         case ConfirmAsked(other) | PromiseAsked(other):
             return now, (_abort(other, "a switch is under way"),)
         case SwitchAborted():
             return now, ()  # Its heartbeats will show that the promise is gone.
-        case PeerClaimed() | StartWindowClosed() | NotHeardByPeer() | DeadlinePassed():
+        case StartWindowClosed() | NotHeardByPeer() | DeadlinePassed():
             return now, ()  # We wait for the taker, or for proof that it is gone.
         case WritesFrozen() | HeadConfirmed() | ServiceRetired() | PromiseGiven():
             return now, ()  # Repeated.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import attrs
@@ -18,6 +19,8 @@ class PeerFacts(Protocol):
     @property
     def ready(self) -> bool: ...
     @property
+    def problems(self) -> Mapping[str, str]: ...
+    @property
     def replicating(self) -> bool: ...
     @property
     def replication_enabled(self) -> bool: ...
@@ -30,6 +33,7 @@ class OwnFacts:
     """What the pre-checks ask of this node and its link."""
 
     ready: bool
+    problems: Mapping[str, str]
     replicating: bool
     replication_enabled: bool
     calls: int
@@ -47,8 +51,10 @@ def failed_prechecks(
         found.append("a switch is ordered at the master")
     if situation.switch is not None:
         found.append("a switch is under way")
+    elif situation.awaited is not None:
+        found.append("the outcome of the last switch is not known yet")
     if not own.ready:
-        found.append("the master is not ready")
+        found.append(f"the master is not ready{_because(own.problems)}")
     if not own.replication_enabled:
         found.append("replication is off")
     elif not own.replicating:
@@ -60,12 +66,16 @@ def failed_prechecks(
     if not own.heard_by_peer:
         found.append("the standby does not hear the master")
     if not peer.ready:
-        found.append("the standby is not ready")
+        found.append(f"the standby is not ready{_because(peer.problems)}")
     if own.replication_enabled and not peer.replication_enabled:
         found.append("replication is off at the standby")
     elif peer.replication_enabled and not peer.replicating:
         found.append("the standby does not reach the master's Redis")
     return tuple(found)
+
+
+def _because(problems: Mapping[str, str]) -> str:
+    return "".join(f"; {name}: {text}" for name, text in problems.items())
 
 
 @attrs.frozen

@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 
 import attrs
 
+from eventstore import ACTOR_BYTES_MAX, check_text
 from node.clock import Clock
 from node.config import NodeConfig
 from node.core import Core
@@ -19,6 +20,8 @@ from node.situation import Outcome, Report
 
 _T = TypeVar("_T")
 When = Literal["now", "idle"]
+SWITCH_REASON_BYTES_MAX = 512
+"""It becomes part of the reason of two events, which has a limit of its own."""
 _ANSWER_LIMIT_S = 5.0
 """The loop answers within a turn; this is for a loop that is stuck."""
 
@@ -80,6 +83,7 @@ class Switching:
 
         Raises:
             NotMaster: this node is the standby (S8).
+            InvalidEntry: actor or reason is over its limit.
             SwitchRefused: a pre-check failed; nothing was changed.
             SwitchRolledBack: it failed before the giver stepped down; all is as before.
             SwitchFailed: it failed after; the text says who is active, and why.
@@ -89,6 +93,8 @@ class Switching:
                 "this is the standby; a switch is ordered at the master, whose link is "
                 f"{self._config.peer}"
             )
+        check_text("actor", actor, ACTOR_BYTES_MAX)
+        check_text("reason", reason, SWITCH_REASON_BYTES_MAX)
         if dry_run:
             if reasons := self._answer(lambda core, now_s: core.prechecks(now_s)):
                 raise SwitchRefused(reasons)
@@ -157,7 +163,7 @@ class Switching:
         reasons = core.order_switch(
             switch_id=order.id,
             actor=actor,
-            reason=reason or f"ordered by {actor}",
+            reason=_reason(reason, actor),
             now_s=now_s,
             idle_s=idle_s,
         )
@@ -171,6 +177,8 @@ class Switching:
         future: Future[_T] = Future()
 
         def run(core: Core, now_s: float) -> None:
+            if not future.set_running_or_notify_cancel():
+                return  # Refused meanwhile: it must not begin later.
             try:
                 future.set_result(work(core, now_s))
             except Exception as error:  # noqa: BLE001 the asker gets it
@@ -180,7 +188,14 @@ class Switching:
         try:
             return future.result(_ANSWER_LIMIT_S)
         except FutureTimeout:
-            raise SwitchRefused(("the node's decision loop does not answer",)) from None
+            if not future.cancel():
+                return future.result(_ANSWER_LIMIT_S)
+            raise SwitchRefused(
+                (
+                    f"the decision loop of this node did not answer for {_ANSWER_LIMIT_S:g}"
+                    " s; see /live and the log",
+                )
+            ) from None
 
     def _await_end(self, order: _Order) -> SwitchReport:
         try:
@@ -198,6 +213,14 @@ class Switching:
         return SwitchReport(
             order.id, "done", report.text, self._active(), round(duration_s, 4)
         )
+
+
+def _reason(reason: str, actor: str) -> str:
+    """What both nodes record as the reason: why, and who ordered it."""
+    who = f"ordered by {actor}"
+    if not reason:
+        return who
+    return f"{reason} ({who})"
 
 
 def active_role(role: Role, own: State, peers: State | None) -> Role | None:

@@ -79,8 +79,17 @@ def _rows(events: Iterator[HistoryEvent]) -> Iterator[tuple[str, ...]]:
             event.key,
             event.actor,
             event.reason,
-            "" if event.value is None else brief_value(event.value),
+            _value(event),
         )
+
+
+def _value(event: HistoryEvent) -> str:
+    value = event.value
+    if event.kind == "state-changed" and isinstance(value, dict):
+        # What matters of it, in the words of the nodes' logs; --json gives the rest.
+        moved = f"{value.get('from')} -> {value.get('to')}, rule {value.get('rule')}"
+        return shortened(moved)
+    return "" if value is None else brief_value(value)
 
 
 def _checked_time(option: str, text: str | None) -> str | None:

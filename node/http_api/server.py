@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import socket
 import threading
@@ -12,16 +11,17 @@ import uvicorn
 
 from node.addresses import Address
 from node.config import NodeConfig
-from node.errors import ConfigError, NodeError, PortInUse
+from node.errors import NodeError
 from node.http_api.app import create_app
 from node.http_api.connection import bounded_protocol
 from node.http_api.limits import Limits
 from node.http_api.served_node import ServedNode
+from node.listening import BACKLOG_COUNT, bound, listen
 
 logger = logging.getLogger(__name__)
 
 HEAD_BYTES_MAX = 16 * 1024
-BACKLOG_COUNT = 128
+_KNOB = "http.listen"
 KEEP_ALIVE_S = 5
 CANCEL_S = 0.5
 JOIN_MARGIN_S = 3
@@ -51,7 +51,7 @@ class HttpServer:
             ConfigError: the address is not one of this machine, or not allowed.
         """
         assert self._listener is None, "bound once"
-        self._listener = _bound(self._address)
+        self._listener = bound(self._address, _KNOB)
 
     def start(self) -> None:
         """Listen and serve; requests are taken when this returns. Binds if need be.
@@ -61,9 +61,9 @@ class HttpServer:
             NodeError: the thread could not begin to serve.
         """
         assert self._thread is None, "start() is called once, or again after stop()"
-        listener, self._listener = self._listener or _bound(self._address), None
+        listener, self._listener = self._listener or bound(self._address, _KNOB), None
         try:
-            _listen(listener, self._address)
+            listen(listener, self._address, _KNOB)
             server = _Server(self._uvicorn_config())
             thread = threading.Thread(
                 target=server.run, args=([listener],), name="http", daemon=True
@@ -74,7 +74,7 @@ class HttpServer:
             raise
         self._server, self._thread = server, thread
         server.settled.wait()
-        if not thread.is_alive():
+        if not server.serves:
             self._server = self._thread = None
             raise NodeError("the HTTP thread ended at its start; the log says why")
         logger.info("HTTP on %s", self._address)
@@ -147,40 +147,11 @@ class _Server(uvicorn.Server):
             connection.transport.abort()
         await asyncio.sleep(0)  # Lets the transports close before the loop does.
 
+    @property
+    def serves(self) -> bool:
+        """Whether requests were ever taken."""
+        return self._loop is not None
+
     def request_stop(self) -> None:
         assert self._loop is not None, "start() waited until it is known"
         self._loop.call_soon_threadsafe(self._stop_requested.set)
-
-
-def _bound(address: Address) -> socket.socket:
-    """A socket that has taken `address`, and does not listen yet."""
-    try:
-        family, kind, proto, _, place = socket.getaddrinfo(
-            address.host, address.port, type=socket.SOCK_STREAM
-        )[0]
-        listener = socket.socket(family, kind, proto)
-    except OSError as error:
-        raise ConfigError(f"http.listen {address}: {error.strerror}") from error
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(place)
-    except OSError as error:
-        listener.close()
-        raise _refused(address, error) from error
-    return listener
-
-
-def _listen(listener: socket.socket, address: Address) -> None:
-    try:
-        listener.listen(BACKLOG_COUNT)
-    except OSError as error:
-        raise _refused(address, error) from error
-
-
-def _refused(address: Address, error: OSError) -> NodeError:
-    if error.errno == errno.EADDRINUSE:
-        return PortInUse(
-            f"http.listen {address} is taken by another process; stop that one, or "
-            "set http.listen to another port"
-        )
-    return ConfigError(f"http.listen {address}: {error.strerror}")

@@ -38,6 +38,27 @@ def proxied_pair(tmp_path: Path) -> Iterator[PairProcesses]:
         yield processes
 
 
+@pytest.fixture(scope="module")
+def usual_pair_of_module(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[PairProcesses]:
+    require_redis()
+    directory = tmp_path_factory.mktemp("usual-pair")
+    with PairProcesses(directory, supervision={}) as processes:
+        processes.start()
+        yield processes
+
+
+@pytest.fixture
+def usual_pair(usual_pair_of_module: PairProcesses) -> PairProcesses:
+    """A settled pair without proxies, with all times as they are by default.
+
+    The tests of a module share it, and each gets it mended.
+    """
+    usual_pair_of_module.restore()
+    return usual_pair_of_module
+
+
 @pytest.fixture(scope="session")
 def clock_step_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     require_clock_step()

@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 
 from node.child_process import ChildProcess
-from node.pair.local import node_command
 from node.pair.client import PairClient
 from node.pair.directory import PairDirectory, Settings, settings_of
+from node.pair.local import node_command
 from node.pair.ports import HOST, NodePorts, other_role
 from node.roles import Role
 from tests.support.ports import free_pair_ports
@@ -42,6 +42,7 @@ class NodeProcess:
         directory: PairDirectory,
         settings: Settings,
         environment: Mapping[str, str] | None = None,
+        command: Callable[[str], tuple[str, ...]] = node_command,
     ) -> None:
         """Write the config; nothing runs yet.
 
@@ -49,12 +50,13 @@ class NodeProcess:
             directory: where config, secrets and log are.
             settings: sections and keys of the config file; `http.listen` is needed.
             environment: variables added to those of this process.
+            command: what runs the node with the config of that path.
         """
         self.role = Role(str(settings["node"]["role"]))
         self.url = f"http://{settings['http']['listen']}"
         config = directory.write_config(self.role, settings)
         self.process = ChildProcess(
-            node_command(str(config)),
+            command(str(config)),
             log=directory.log_path(self.role),
             environment=environment,
         )
@@ -139,6 +141,7 @@ class PairProcesses:
         supervision: Mapping[str, float] = FAST,
         sections: Mapping[str, Mapping[str, object]] | None = None,
         environments: Mapping[Role, Mapping[str, str]] | None = None,
+        command: Callable[[str], tuple[str, ...]] = node_command,
     ) -> None:
         """Write everything that the pair needs; only proxies run yet.
 
@@ -148,6 +151,7 @@ class PairProcesses:
             supervision: the section of that name in both config files.
             sections: more sections or keys for both config files.
             environments: variables for the node of a role.
+            command: what runs a node with the config of that path.
         """
         self._files = PairDirectory(directory / "pair")
         self._files.open()
@@ -171,7 +175,7 @@ class PairProcesses:
             if proxied:
                 self._put_proxies_between(role, settings, ports.of(other_role(role)))
             self.nodes[role] = NodeProcess(
-                self._files, settings, (environments or {}).get(role)
+                self._files, settings, (environments or {}).get(role), command
             )
         self.master = self.nodes[Role.MASTER]
         self.standby = self.nodes[Role.STANDBY]
@@ -200,6 +204,24 @@ class PairProcesses:
     def start_redis(self) -> None:
         for server in self.redis.values():
             server.start()
+
+    def restore(self) -> None:
+        """Undo whatever was done to the pair, and wait until it is settled and equal."""
+        self.heal()
+        for server in self.redis.values():
+            server.resume()
+            server.start()
+        for node in self.nodes.values():
+            node.resume()
+            node.start()
+        self.wait_until_settled()
+        self.wait_until_equal()
+        # A node tells in its next heartbeat that it is ready; only then is this all true.
+        wait_until(
+            lambda: not self._hindrances() or Unsettled(self._hindrances()),
+            SETTLED_LIMIT_S,
+            "nothing to be against a switch",
+        )
 
     def wait_until_settled(self) -> NodeProcess:
         """Wait until one node is active, the other passive, both are ready.
@@ -272,6 +294,12 @@ class PairProcesses:
         for proxy in self._proxies():
             proxy.close()
         self._files.close()
+
+    def _hindrances(self) -> list[str]:
+        """What the master has against a switch now, but for one that waits for calls."""
+        reply = self.master.http.post("/switch", json={"dry_run": True})
+        reasons = reply.json().get("reasons", [])
+        return [reason for reason in reasons if "waits for calls" not in reason]
 
     def _proxies(self) -> list[TcpProxy]:
         return [*self.link_proxies.values(), *self.redis_proxies.values()]

@@ -174,7 +174,7 @@ class TestOneEntry:
     def test_a_change_that_the_peer_lacks_names_its_event(
         self, api: Api, node: FakeNode
     ) -> None:
-        node.error = NotReplicated(EventId(5, 7))
+        node.error = NotReplicated(EventId(5, 7), 2.0)
         reply = api("PUT", "/entries/a/b?replicated_within_s=1", json=1)
         assert refusal_of(reply) == (504, "not-replicated")
         assert reply.json()["id"] == "5-7"

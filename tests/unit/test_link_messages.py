@@ -1,0 +1,209 @@
+"""The bytes of link messages, and what of them is believed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import msgpack
+import pytest
+
+from node.errors import RemoteProtocolError
+from node.link_messages import (
+    Goodbye,
+    Head,
+    Hello,
+    Message,
+    Proof,
+    Refusal,
+    SwitchMessage,
+    pack,
+    unpack,
+)
+from node.roles import Role, State
+from node.situation import SwitchStep
+from tests.support.links import HEARTBEAT
+from tests.support.situations import TO_STANDBY
+
+HELLO = Hello(
+    protocol=1,
+    oldest=1,
+    pair="office",
+    role=Role.MASTER,
+    state=State.ACTIVE,
+    instance="m",
+    nonce=bytes(16),
+    promise=None,
+    version="1.0",
+)
+SWITCH = SwitchMessage(SwitchStep.CONFIRM, TO_STANDBY, "7-3")
+MESSAGES: dict[str, Message] = {
+    "hello": HELLO,
+    "hello with a promise": attrs.evolve(HELLO, promise="one"),
+    "proof": Proof(bytes(range(32))),
+    "refusal": Refusal("wrong secret"),
+    "heartbeat": HEARTBEAT,
+    "heartbeat with a promise": attrs.evolve(HEARTBEAT, promise="one"),
+    "goodbye": Goodbye(),
+    "switch": SWITCH,
+}
+
+
+def fields_of(message: Message) -> tuple[str, dict[str, Any]]:
+    name, fields = msgpack.unpackb(pack(message))
+    return name, fields
+
+
+def repacked(message: Message, **changes: object) -> bytes:
+    """The bytes of `message` with other fields; `...` leaves one out."""
+    name, fields = fields_of(message)
+    changed = {k: v for k, v in (fields | changes).items() if v is not ...}
+    data: bytes = msgpack.packb([name, changed])
+    return data
+
+
+@pytest.mark.parametrize("message", MESSAGES.values(), ids=MESSAGES)
+def test_a_message_comes_back_as_it_was(message: Message) -> None:
+    assert unpack(pack(message)) == message
+
+
+@pytest.mark.parametrize("step", list(SwitchStep))
+def test_every_step_of_a_switch_has_its_bytes(step: SwitchStep) -> None:
+    message = attrs.evolve(SWITCH, step=step)
+    assert unpack(pack(message)) == message
+
+
+def test_s18_a_kind_of_a_later_version_is_left_alone() -> None:
+    assert unpack(msgpack.packb(["weather", {"rain": True}])) is None
+    assert unpack(msgpack.packb([17, {}])) is None
+
+
+def test_s18_a_step_of_a_later_version_is_left_alone() -> None:
+    assert unpack(repacked(SWITCH, step="hesitate")) is None
+
+
+@pytest.mark.parametrize("message", MESSAGES.values(), ids=MESSAGES)
+def test_s18_fields_of_a_later_version_are_left_alone(message: Message) -> None:
+    assert unpack(repacked(message, weather="rain")) == message
+
+
+OPTIONAL: dict[str, Any] = {
+    "digest": "",
+    "entry_count": 0,
+    "fold_version": 0,
+    "problems": {},
+    "heads": {},
+    "ready": True,
+    "replicating": True,
+    "replication_revision": 0,
+    "replication_enabled": True,
+    "calls": 0,
+    "version": "",
+    "promise": None,
+}
+
+
+@pytest.mark.parametrize("field", OPTIONAL)
+def test_s18_a_heartbeat_of_an_earlier_version_may_lack(field: str) -> None:
+    expected = attrs.evolve(HEARTBEAT, **{field: OPTIONAL[field]})
+    assert unpack(repacked(HEARTBEAT, **{field: ...})) == expected
+
+
+NEEDED = {"instance", "sequence", "heard_sequence", "role", "state"}
+
+
+def test_every_field_of_a_heartbeat_is_needed_or_optional() -> None:
+    names = {field.name for field in attrs.fields(type(HEARTBEAT))}
+    assert names == NEEDED | set(OPTIONAL)
+
+
+@pytest.mark.parametrize("field", sorted(NEEDED))
+def test_a_heartbeat_without_what_it_needs_is_refused(field: str) -> None:
+    with pytest.raises(RemoteProtocolError, match=f"'{field}' of a 'heartbeat'"):
+        unpack(repacked(HEARTBEAT, **{field: ...}))
+
+
+@pytest.mark.parametrize(
+    ("message", "field", "value"),
+    [
+        (HELLO, "protocol", "1"),
+        (HELLO, "protocol", True),
+        (HELLO, "protocol", -1),
+        (HELLO, "oldest", 2**63),
+        (HELLO, "oldest", 1.0),
+        (HELLO, "pair", "x" * 1025),
+        (HELLO, "pair", b"office"),
+        (HELLO, "role", "slave"),
+        (HELLO, "role", 5),
+        (HELLO, "state", "starting"),
+        (HELLO, "state", None),
+        (HELLO, "instance", None),
+        (HELLO, "nonce", bytes(15)),
+        (HELLO, "nonce", bytes(17)),
+        (HELLO, "nonce", "x" * 16),
+        (HELLO, "promise", 5),
+        (Proof(bytes(32)), "mac", bytes(31)),
+        (Refusal("why"), "problem", ...),
+        (HEARTBEAT, "ready", 1),
+        (HEARTBEAT, "calls", -1),
+        (HEARTBEAT, "heads", []),
+        (HEARTBEAT, "heads", {"master": "5-1"}),
+        (HEARTBEAT, "heads", {"master": ["5-1"]}),
+        (HEARTBEAT, "heads", {"master": ["5-1", "ab", "cd"]}),
+        (HEARTBEAT, "heads", {"master": ["5", "ab"]}),
+        (HEARTBEAT, "heads", {"master": ["5-1", None]}),
+        (HEARTBEAT, "heads", {b"master": ["5-1", "ab"]}),
+        (HEARTBEAT, "problems", {"sip": None}),
+        (HEARTBEAT, "problems", {str(i): "" for i in range(65)}),
+        (SWITCH, "switch", {}),
+        (SWITCH, "switch", None),
+        (SWITCH, "step", 3),
+        (SWITCH, "step", ...),
+        (SWITCH, "text", None),
+    ],
+)
+def test_a_field_outside_its_limits_is_refused_by_name(
+    message: Message, field: str, value: object
+) -> None:
+    with pytest.raises(RemoteProtocolError):
+        unpack(repacked(message, **{field: value}))
+
+
+@pytest.mark.parametrize("field", [f.name for f in attrs.fields(type(TO_STANDBY))])
+def test_every_field_of_a_switch_is_needed(field: str) -> None:
+    _, fields = fields_of(SWITCH)
+    del fields["switch"][field]
+    with pytest.raises(RemoteProtocolError, match=f"'{field}' of a 'switch'"):
+        unpack(msgpack.packb(["switch", fields]))
+
+
+def test_the_limits_are_what_may_still_be_said() -> None:
+    heads = {str(i): Head("5-1", "ab") for i in range(64)}
+    for message in (
+        attrs.evolve(HELLO, pair="x" * 1024, protocol=2**63 - 1, oldest=0),
+        attrs.evolve(HEARTBEAT, heads=heads, problems={str(i): "" for i in range(64)}),
+    ):
+        assert unpack(pack(message)) == message
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xc1",
+        b"\x93\xa1a",
+        b"\x01\x02",
+        b"\xa5hello",
+        msgpack.packb(["hello"]),
+        msgpack.packb(["hello", {}, {}]),
+        msgpack.packb(["hello", []]),
+        msgpack.packb({"hello": {}}),
+        msgpack.packb(["hello", {1: 2}]),
+        msgpack.packb(["hello", {"role": "\ud800"}], unicode_errors="surrogatepass"),
+        b"\x91" * 2000 + b"\x90",
+        b"\xdd\xff\xff\xff\xff",
+    ],
+)
+def test_what_is_no_message_is_refused(body: bytes) -> None:
+    with pytest.raises(RemoteProtocolError):
+        unpack(body)

@@ -1,0 +1,183 @@
+"""What `/status` says, from everything that is known at one moment."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import attrs
+import pytest
+
+from eventstore import EventId, Head, Origin, Progress, Snapshot, Suitability
+from node.link_messages import Head as SaidHead
+from node.notifications import StateChange
+from node.roles import Role, State
+from node.runtime import View
+from node.service import Counts
+from node.status import Sources, replication_problem, status_of
+from tests.simulation.world import config_of
+from tests.support.links import HEARTBEAT
+
+MASTER, STANDBY = Origin("master"), Origin("standby")
+PEER = attrs.evolve(
+    HEARTBEAT,
+    role=Role.STANDBY,
+    state=State.PASSIVE,
+    heads={"master": SaidHead("0-0", "aa"), "standby": SaidHead("1700-7", "bb")},
+)
+SOURCES = Sources(
+    config=config_of(Role.MASTER, realm="phones"),
+    version="1.0.0",
+    now_s=100.0,
+    state=State.ACTIVE,
+    since="2026-01-01T00:00:00.000000Z",
+    change=StateChange(1, State.ACTIVE, "peer lost", "S6", {}, 0),
+    view=View(
+        state=State.ACTIVE, connected=True, hears_us=True, heard_s=99.5996, peer=PEER
+    ),
+    snapshot=Snapshot(
+        heads={
+            MASTER: Head(EventId(1800, 42), b"m"),
+            STANDBY: Head(EventId(1700, 5), b"s"),
+        },
+        digest="ab" * 32,
+        entry_count=1042,
+        conflict_count=3,
+        unknown_count=1,
+    ),
+    progress=Progress(connected=True, problem=None, complete_at_s=98.25),
+    replication_enabled=True,
+    health={"redis": "ok"},
+    durability=Suitability("7.0.15", True, "everysec"),
+    switch=None,
+    calls=2,
+    counts=Counts(failed=1, timed_out=2, dropped=3),
+    ready=True,
+)
+
+
+def status(**changed: object) -> dict[str, Any]:
+    return status_of(attrs.evolve(SOURCES, **changed))  # type: ignore[arg-type]
+
+
+def view(**changed: object) -> View:
+    return attrs.evolve(SOURCES.view, **changed)  # type: ignore[arg-type]
+
+
+def test_it_says_everything_that_the_contract_names() -> None:
+    assert status() == {
+        "pair": "office",
+        "role": "master",
+        "state": "active",
+        "since": "2026-01-01T00:00:00.000000Z",
+        "reason": "peer lost",
+        "vector": {"master": "1800-42", "standby": "1700-5"},
+        "digest": "ab" * 32,
+        "entries": 1042,
+        "peer": {
+            "connected": True,
+            "role": "standby",
+            "state": "passive",
+            "heard_ago_s": 0.4,
+            "hears_us": True,
+            "vector": {"standby": "1700-7"},
+            "digest": "ef",
+            "version": "1.0",
+            "problem": None,
+            "health": {"sip": "no answer"},
+        },
+        "replication": {
+            "enabled": True,
+            "connected": True,
+            "lag_events": 2,
+            "lag_s": 1.75,
+            "conflicts": 3,
+            "unknown_events": 1,
+            "divergence": None,
+            "problem": None,
+        },
+        "health": {"redis": "ok"},
+        "durability": {"appendonly": True, "appendfsync": "everysec"},
+        "switch": None,
+        "calls": 2,
+        "callbacks": {"failed": 1, "timed_out": 2, "dropped": 3},
+        "ready": True,
+        "realm": "phones",
+        "version": "1.0.0",
+    }
+
+
+def test_it_is_json_and_holds_no_secret() -> None:
+    text = json.dumps(status())
+    assert SOURCES.config.secret not in text
+
+
+def test_of_a_peer_that_was_never_heard_nothing_is_claimed() -> None:
+    found = status(view=View(state=State.PASSIVE, problem="wrong secret"))
+    assert found["peer"] == {
+        "connected": False,
+        "role": "standby",
+        "state": None,
+        "heard_ago_s": None,
+        "hears_us": False,
+        "vector": {},
+        "digest": None,
+        "version": None,
+        "problem": "wrong secret",
+        "health": {},
+    }
+    assert found["replication"]["lag_events"] is None
+
+
+def test_without_a_realm_the_pairs_name_is_the_realm() -> None:
+    assert status(config=config_of(Role.MASTER))["realm"] == "office"
+
+
+def test_a_complete_copy_lags_by_nothing() -> None:
+    peer = attrs.evolve(PEER, heads={"standby": SaidHead("1700-5", "bb")})
+    replication = status(view=view(peer=peer))["replication"]
+    assert (replication["lag_events"], replication["lag_s"]) == (0, 0.0)
+
+
+def test_a_copy_that_is_ahead_of_the_last_heartbeat_lags_by_nothing() -> None:
+    peer = attrs.evolve(PEER, heads={"standby": SaidHead("1700-4", "bb")})
+    assert status(view=view(peer=peer))["replication"]["lag_events"] == 0
+
+
+@pytest.mark.parametrize(
+    ("progress", "lag_s"),
+    [
+        (Progress(connected=False, problem="gone", complete_at_s=90.0), 10.0),
+        (Progress(connected=True, problem=None, complete_at_s=None), None),
+    ],
+)
+def test_the_lag_counts_from_when_the_copy_was_complete(
+    progress: Progress, lag_s: float | None
+) -> None:
+    peer = attrs.evolve(PEER, heads={"standby": SaidHead("1700-5", "bb")})
+    found = status(view=view(peer=peer), progress=progress)
+    assert found["replication"]["lag_s"] == lag_s
+
+
+def test_a_copy_of_an_unknown_stream_lags_by_all_of_it() -> None:
+    snapshot = attrs.evolve(SOURCES.snapshot, heads={})
+    found = status(snapshot=snapshot)
+    assert found["replication"]["lag_events"] == 7
+    assert found["vector"] == {}
+
+
+def test_replication_that_is_off_has_no_problem() -> None:
+    halted = Progress(connected=False, problem="connection refused", complete_at_s=None)
+    on = attrs.evolve(SOURCES, progress=halted)
+    assert replication_problem(on) == "connection refused"
+    assert replication_problem(attrs.evolve(on, replication_enabled=False)) is None
+
+
+def test_a_switch_is_shown_as_it_stands() -> None:
+    shown = {"id": "5f", "step": "confirming"}
+    assert status(switch=shown)["switch"] == shown
+
+
+def test_a_divergence_is_shown() -> None:
+    found = status(view=view(divergence="stream 'master' has forked"))
+    assert found["replication"]["divergence"] == "stream 'master' has forked"
