@@ -179,6 +179,7 @@ class NetPhoneNode:
                 http.start()
             self._started = True
             self._running = undo.pop_all()
+        self._runtime.post(Announce())  # The first heartbeat still said "not ready".
         _log.info(
             "%s of pair %s runs: link %s, HTTP %s, %d entries",
             self.config.role, self.config.pair, self.config.listen,

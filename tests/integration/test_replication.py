@@ -26,7 +26,7 @@ VISIBLE_MEDIAN_LIMIT_S = 0.05
 PUT_P99_LIMIT_S = 0.5
 HEARD_LIMIT_S = 1.6
 """Of an interval of 1 s: one heartbeat and what a busy machine may add."""
-DISTURBED_S = 3.5
+DISTURBED_S = 3.0
 """Longer than each timeout that a node has for a Redis."""
 DEFAULT_TIMES = {
     "heartbeat_interval_s": 1.0,
@@ -259,7 +259,7 @@ def test_the_peers_redis_delays_no_put_and_no_heartbeat(
     node = calm_pair.nodes[role]
     states = node.is_active, calm_pair.other(node).is_active
     prefix = f"{disturb.__name__}-{role}"
-    baseline = put_during(node, 0.7, f"{prefix}-calm")
+    baseline = put_during(node, 0.5, f"{prefix}-calm")
     with heartbeats_watched(calm_pair) as longest_silence_s:
         disturb(calm_pair, calm_pair.other(node).role)
         disturbed = put_during(node, DISTURBED_S, prefix)
@@ -273,11 +273,10 @@ def test_the_peers_redis_delays_no_put_and_no_heartbeat(
     assert (node.is_active, calm_pair.other(node).is_active) == states
 
 
-@pytest.mark.parametrize("role", Role)
 def test_a_stopped_own_redis_refuses_changes_and_delays_no_heartbeat(
-    calm_pair: PairProcesses, role: Role
+    calm_pair: PairProcesses,
 ) -> None:
-    node = calm_pair.nodes[role]
+    node, role = calm_pair.master, Role.MASTER
     node.put("users/known", 1)
     with heartbeats_watched(calm_pair) as longest_silence_s:
         calm_pair.redis[role].pause()
