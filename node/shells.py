@@ -75,9 +75,10 @@ class Shells:
         """Whether `_meet_setting` is queued already."""
         self._serving = False
         """Whether the active callbacks were the last ones to be run."""
-        self.last_change = StateChange(
+        self._first_change = StateChange(
             0, State.PASSIVE, "started", "S1", {}, clock.wall_ns()
         )
+        self.last_change = self._first_change
 
     def start(self) -> None:
         """Begin; the store is open."""
@@ -85,6 +86,8 @@ class Shells:
             self._store.latest(Kind.REPLICATION_CHANGED)
         )
         self._service.start()
+        # A process that was killed dropped nothing: the address may still be here.
+        self._service.submit(lambda: self._run_hook(self._first_change))
         self.bookkeeping.start()
         self._replicator.start()
         with self._setting_lock:
@@ -169,7 +172,11 @@ class Shells:
             _log.error("the callbacks for becoming %s were dropped", change.state)
 
     def _run_callbacks(self, change: StateChange) -> None:
-        limit_s = self._config.hook_deadline_s
+        self._run_hook(change)
+        for callback in self._callbacks:
+            callback.run((change,), self._config.hook_deadline_s, self._counts)
+
+    def _run_hook(self, change: StateChange) -> None:
         active = change.state is State.ACTIVE
         command = self._config.on_active if active else self._config.on_passive
         if command:
@@ -179,9 +186,7 @@ class Shells:
                 "NETPHONE_STATE": change.state.value,
                 "NETPHONE_REASON": change.reason,
             }
-            Hook(command).run(variables, limit_s, self._counts)
-        for callback in self._callbacks:
-            callback.run((change,), limit_s, self._counts)
+            Hook(command).run(variables, self._config.hook_deadline_s, self._counts)
 
     # Planned switch (S14).
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -135,15 +134,13 @@ def test_filters_and_the_limit(pair: PairProcesses) -> None:
     by_jane = events_of(pair, pair.master, "--actor", "jane")
     assert by_jane == [e for e in everything if e["actor"] == "jane"]
     assert len(by_jane) == 4
-    own = events_of(pair, pair.master, "--origin", "standby")
-    assert own == [e for e in everything if e["origin"] == "standby"]
+    own = events_of(pair, pair.master, "--origin", "standby", "--actor", "jane")
+    assert own == [e for e in by_jane if e["origin"] == "standby"]
     users = events_of(pair, pair.master, "--prefix", "users/")
     assert [e["kind"] for e in users] == ["entry-put", "entry-put", "entry-deleted"]
     middle = users[1]["time"]
     assert events_of(pair, pair.master, "--key", KEY, "--since", middle) == users[1:]
     assert events_of(pair, pair.master, "--key", KEY, "--until", middle) == users[:1]
-    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
-    assert events_of(pair, pair.master, "--since", tomorrow) == []
     few = done(pair, pair.master, "--json", "history", "--limit", 3)
     assert few.records == everything[:3]
     assert "only the first 3 events" in few.err

@@ -54,7 +54,11 @@ heartbeats = st.builds(
     version=texts,
 )
 switches = st.builds(Switch, texts, texts, texts, st.sampled_from(Role), texts, texts)
-switch_messages = st.builds(SwitchMessage, st.sampled_from(SwitchStep), switches, texts)
+# Only the question for a head has a text with a form of its own.
+other_steps = st.sampled_from([s for s in SwitchStep if s is not SwitchStep.CONFIRM])
+switch_messages = st.builds(SwitchMessage, other_steps, switches, texts) | st.builds(
+    SwitchMessage, st.just(SwitchStep.CONFIRM), switches, ids
+)
 messages = heartbeats | switch_messages | st.just(Goodbye())
 cuts = st.lists(st.integers(0, 5000), max_size=12)
 
