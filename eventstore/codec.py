@@ -27,8 +27,10 @@ from eventstore.event import (
     VALUE_BYTES_MAX,
     Event,
     EventId,
+    Kind,
     Origin,
     canonical,
+    check_key,
     unpack_value,
 )
 
@@ -122,7 +124,7 @@ def decode(origin: Origin, event_id: EventId, blob: bytes) -> Event | Unknown:
         try:
             return _decode_version_1(origin, event_id, fields, digest)
         except _UNREADABLE as error:
-            why = f"damaged: {error}"
+            why = f"damaged: {_text(error)}"
     else:
         why = f"format version {version}"
     return Unknown(origin, event_id, fields[1], digest, why)
@@ -140,6 +142,10 @@ _UNREADABLE = (
 )
 
 
+def _text(error: Exception) -> str:
+    return str(error) or type(error).__name__  # Some of msgpack's say nothing.
+
+
 def _unpack_envelope(event_id: EventId, blob: bytes) -> list[Any]:
     if len(blob) > EVENT_BYTES_MAX:
         raise DamagedEvent(
@@ -148,7 +154,7 @@ def _unpack_envelope(event_id: EventId, blob: bytes) -> list[Any]:
     try:
         fields = msgpack.unpackb(blob)
     except _UNREADABLE as error:
-        raise DamagedEvent(f"event {event_id} is not msgpack: {error}") from None
+        raise DamagedEvent(f"event {event_id} is not msgpack: {_text(error)}") from None
     if (
         type(fields) is not list
         or len(fields) < 2
@@ -175,6 +181,8 @@ def _decode_version_1(
     ):
         if type(text) is not str or len(text) > limit:
             raise ValueError("a text is none, or over its limit")
+    if kind in (Kind.ENTRY_PUT, Kind.ENTRY_DELETED):
+        check_key(key)  # What could not be changed here must not become an entry.
     if type(packed) is not bytes or len(packed) > VALUE_BYTES_MAX:
         raise ValueError("its value is none, or over its limit")
     _check_value(packed)

@@ -31,6 +31,9 @@ VALUE_DEPTH_MAX = 32
 ACTOR_BYTES_MAX = 256
 REASON_BYTES_MAX = 1024
 
+MS_MAX = 253_402_300_799_999
+"""The end of the year 9999, in milliseconds since 1970; no event is later."""
+
 _U64_MAX = 2**64 - 1
 _INT_MIN, _INT_MAX = -(2**63), _U64_MAX
 _ID = re.compile(r"(0|[1-9][0-9]{0,19})-(0|[1-9][0-9]{0,19})")
@@ -176,42 +179,72 @@ def check_text(name: str, text: object, bytes_max: int) -> str:
     return text
 
 
-def canonical(value: object, path: str = "value", depth: int = 0) -> JsonValue:
+def canonical(value: object) -> JsonValue:
     """A copy of `value` with sorted keys, so that equal values give equal bytes.
 
     Exact JSON types only: a subclass, a tuple or bytes would come back as something
-    else.
+    else. Stops as soon as the value must be over its limit, however large it is.
 
     Raises:
         InvalidEntry: a part cannot be stored; the message gives its path.
     """
-    if depth > VALUE_DEPTH_MAX:
-        raise InvalidEntry(f"{path[:80]} is nested deeper than {VALUE_DEPTH_MAX}")
-    if value is None or type(value) is bool:
-        return value
-    if type(value) is str:
-        return check_text(path, value, VALUE_BYTES_MAX)
-    if type(value) is int:
-        if not _INT_MIN <= value <= _INT_MAX:
-            raise InvalidEntry(f"{path} is an integer beyond 64 bits")
-        return value
-    if type(value) is float:
-        if not math.isfinite(value):
-            raise InvalidEntry(f"{path} is {value}, which JSON cannot carry")
-        return value
-    if type(value) is list:
-        return [canonical(v, f"{path}[{i}]", depth + 1) for i, v in enumerate(value)]
-    if type(value) is dict:
+    return _Canonical().copy(value, "value", 0)
+
+
+class _Canonical:
+    """One walk through a value, with what is left of its size."""
+
+    def __init__(self) -> None:
+        self._left_bytes = VALUE_BYTES_MAX
+
+    def copy(self, value: object, path: str, depth: int) -> JsonValue:
+        if depth > VALUE_DEPTH_MAX:
+            raise InvalidEntry(f"{path[:80]} is nested deeper than {VALUE_DEPTH_MAX}")
+        self._spend(1)  # Nothing takes less, packed.
+        if value is None or type(value) is bool:
+            return value
+        if type(value) is str:
+            text = check_text(path, value, VALUE_BYTES_MAX)
+            self._spend(len(text))
+            return text
+        if type(value) is int:
+            if not _INT_MIN <= value <= _INT_MAX:
+                raise InvalidEntry(f"{path} is an integer beyond 64 bits")
+            return value
+        if type(value) is float:
+            if not math.isfinite(value):
+                raise InvalidEntry(f"{path} is {value}, which JSON cannot carry")
+            return value
+        if type(value) is list:
+            return [
+                self.copy(part, f"{path}[{i}]", depth + 1)
+                for i, part in enumerate(value)
+            ]
+        if type(value) is dict:
+            return self._copy_object(value, path, depth)
+        raise InvalidEntry(
+            f"{path} is {_type_name(value)}; a value is made of null, true, false, "
+            "numbers, strings, lists and objects"
+        )
+
+    def _copy_object(
+        self, value: dict[object, object], path: str, depth: int
+    ) -> dict[str, JsonValue]:
+        names = []
         for name in value:
-            check_text(f"a name in {path}", name, KEY_BYTES_MAX)
+            names.append(check_text(f"a name in {path}", name, KEY_BYTES_MAX))
+            self._spend(len(names[-1]))
         return {
-            name: canonical(value[name], f"{path}.{name}", depth + 1)
-            for name in sorted(value)
+            name: self.copy(value[name], f"{path}.{name}", depth + 1)
+            for name in sorted(names)
         }
-    raise InvalidEntry(
-        f"{path} is {_type_name(value)}; a value is made of null, true, false, "
-        "numbers, strings, lists and objects"
-    )
+
+    def _spend(self, count: int) -> None:
+        self._left_bytes -= count
+        if self._left_bytes < 0:
+            raise InvalidEntry(
+                f"value has more than {VALUE_BYTES_MAX} bytes packed, the limit"
+            )
 
 
 def _type_name(value: object) -> str:

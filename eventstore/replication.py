@@ -116,7 +116,6 @@ class Replicator:
 
     def _follow(self) -> None:
         self._check_common_head()
-        _log.info("replication follows stream %s", self._peer)
         while True:
             head = self._store.snapshot.heads[self._peer].id
             page = self._source.follow(self._peer, head, PAGE_EVENT_COUNT, BLOCK_MS)
@@ -125,6 +124,8 @@ class Replicator:
                     return
                 if page:
                     self._store.take(page)
+            if not self._progress.connected:
+                _log.info("replication follows stream %s", self._peer)
             now_s = self._now_s()
             complete = len(page) < PAGE_EVENT_COUNT
             complete_at_s = now_s if complete else self._progress.complete_at_s

@@ -16,6 +16,7 @@ from eventstore import codec
 from eventstore.codec import Unknown
 from eventstore.configuration import Configuration, Entry, Folded
 from eventstore.errors import (
+    DamagedEvent,
     EntryChanged,
     EventStoreError,
     InvalidEntry,
@@ -28,6 +29,7 @@ from eventstore.errors import (
 )
 from eventstore.event import (
     ACTOR_BYTES_MAX,
+    MS_MAX,
     REASON_BYTES_MAX,
     START,
     Change,
@@ -45,6 +47,7 @@ from eventstore.streams import PAGE_EVENT_COUNT, Stored, Streams
 BATCH_EVENT_COUNT_MAX = 1000
 TURN_LIMIT_S = 2.0
 """How long a change waits for the ones before it; they may be waiting for Redis."""
+APPLIED_WITHIN_S = 1.0
 _UNSETTLED_COUNT_MAX = 64
 _NS_PER_MS = 1_000_000
 
@@ -425,12 +428,28 @@ class EventStore:
         with self._copying:
             head = self._heads[self._peer].id
             events = self._chained(self._peer, page)
+            self._check_known(events)
             found = self._streams.append(self._peer, head, page)
             if found is not None:
                 raise StoreUnavailable(
                     f"the copy of {self._peer!r} ends with {found}, not {head}"
                 )
             self._fold(self._peer, events)
+
+    def _check_known(self, events: Sequence[Event | Unknown]) -> None:
+        """That the peer knew nothing of our own stream that we do not know."""
+        known = max(
+            (e.vector.get(self._own, START) for e in events if isinstance(e, Event)),
+            default=START,
+        )
+        # It may be stored already, and just about to be applied.
+        applied = self._heads[self._own].id >= known
+        if not applied and not self.await_head(self._own, known, APPLIED_WITHIN_S):
+            raise StreamForked(
+                f"the peer knows event {known} of our own stream, which ends with "
+                f"{self._heads[self._own].id}: the Redis here lost events, and must get "
+                "them back first"
+            )
 
     def reload_copy(self) -> Head:
         """Fold what the copy holds behind our head after a lost answer; returns its
@@ -481,6 +500,11 @@ class EventStore:
         head = self._heads[origin]
         events: list[Event | Unknown] = []
         for event_id, blob in page:
+            if event_id.ms > MS_MAX:
+                # Ids never go back: one such event, and nothing could be written behind.
+                raise DamagedEvent(
+                    f"event {event_id} of stream {origin!r} is from beyond the year 9999"
+                )
             event = codec.decode(origin, event_id, blob)
             if event.previous != head.digest:
                 raise StreamForked(

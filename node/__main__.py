@@ -89,8 +89,19 @@ def _serve(config: NodeConfig) -> int:
     return DONE
 
 
+class _OneLine(logging.Formatter):
+    """Text from outside (a peer's refusal, a reason) cannot forge lines or move cursors."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 its name
+        record.message = "".join(
+            c if c.isprintable() else c.encode("unicode_escape").decode()
+            for c in record.message
+        )
+        return super().formatMessage(record)
+
+
 def _log_to_stderr() -> QueueListener:
-    formatter = logging.Formatter(
+    formatter = _OneLine(
         "%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S"
     )
     formatter.converter = time.gmtime

@@ -578,7 +578,8 @@ class Core:
             return
         if problem != self.problem:
             self.problem = problem
-            self._effects.append(Note(f"the peer is not accepted: {problem}", True))
+            text = f"the peer is not accepted: {problem}"
+            self._note_refusal(text, now_s, alarming=True)
         claim = connection.peer
         if claim is None or self.state is State.ACTIVE or self._incoming is not None:
             return
@@ -591,13 +592,13 @@ class Core:
         state = State.ACTIVE if same_role else claim.state
         self._step(PeerClaimed(state, problem), now_s)
 
-    def _note_refusal(self, text: str, now_s: float) -> None:
+    def _note_refusal(self, text: str, now_s: float, *, alarming: bool = False) -> None:
         """A line for the log, but a stranger who goes on dialling must not fill it."""
         if now_s - self._refusals_from_s >= _REFUSAL_PERIOD_S:
             self._refusals_from_s, self._refusal_count = now_s, 0
         self._refusal_count += 1
         if self._refusal_count < _REFUSAL_NOTE_COUNT:
-            self._effects.append(Note(text))
+            self._effects.append(Note(text, alarming))
         elif self._refusal_count == _REFUSAL_NOTE_COUNT:
             self._effects.append(Note(f"{text}; more in this minute are not logged"))
 

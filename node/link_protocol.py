@@ -96,6 +96,10 @@ class Received:
 Incident = Greeted | Accepted | Received
 
 
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 class _Step(Enum):
     HELLO = "waiting for its hello"
     PROOF = "waiting for its proof"
@@ -229,7 +233,7 @@ class Connection:
                 assert self._peer is not None
                 yield Accepted(self._peer)
             case Refusal(problem):
-                raise Unacceptable(f"the peer refuses us: {problem[:200]}")
+                raise Unacceptable(f"the peer refuses us: {_printable(problem[:200])}")
             case _:
                 raise RemoteProtocolError(f"unexpected frame, {self._step.value}")
 

@@ -91,7 +91,7 @@ class Hook:
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
-            except OSError as error:
+            except (OSError, ValueError) as error:  # ValueError: NUL in a variable.
                 counts.failed += 1
                 _log.error("hook %s cannot be run: %s", self.name, error)
                 return

@@ -9,7 +9,7 @@ import attrs
 from admin.json_text import JsonValue, same_json, written_json
 
 BATCH_CHANGE_COUNT_MAX = 500
-BATCH_BYTES_MAX = 8 * 1024 * 1024
+BATCH_BYTES_MAX = 2 * 1024 * 1024
 """Half of what a node takes as one body, so that no batch is refused for its size."""
 
 

@@ -46,5 +46,5 @@ def create_app(node: ServedNode, config: NodeConfig, limits: Limits) -> FastAPI:
     for error in FORESEEN:
         app.add_exception_handler(error, answer)
     tokens = Tokens(read=config.read_token, change=config.change_token)
-    app.add_middleware(Gate, tokens=tokens)
+    app.add_middleware(Gate, tokens=tokens, request_count_max=limits.request_count_max)
     return app

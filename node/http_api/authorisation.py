@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import logging
 import re
+from collections.abc import Iterator
 from enum import StrEnum
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -54,12 +56,15 @@ class Gate:
     """ASGI middleware: authorises, answers `HEAD`, and lets no exception out.
 
     Everything but the probes needs a token, and everything but reading the change
-    token, so a route that is added later is closed until it has one.
+    token, so a route that is added later is closed until it has one. Probes are served
+    however many other requests are under way.
     """
 
-    def __init__(self, app: ASGIApp, tokens: Tokens) -> None:
+    def __init__(self, app: ASGIApp, tokens: Tokens, request_count_max: int) -> None:
         self._app = app
         self._tokens = tokens
+        self._request_count_max = request_count_max
+        self._under_way_count = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -72,7 +77,9 @@ class Gate:
             await send(message)
 
         try:
-            await self._app(self._admitted(scope), receive, watched_send)
+            admitted = self._admitted(scope)
+            with self._counted(scope["path"]):
+                await self._app(admitted, receive, watched_send)
         except Exception as error:
             if not isinstance(error, Refusal):
                 logger.exception("error in %s %r", scope["method"], scope["path"])
@@ -83,6 +90,24 @@ class Gate:
             return
         if not started:
             await refusal.reply()(scope, receive, send)
+
+    @contextlib.contextmanager
+    def _counted(self, path: str) -> Iterator[None]:
+        if path in PROBES:
+            yield
+            return
+        if self._under_way_count >= self._request_count_max:
+            raise Refusal(
+                503,
+                "busy",
+                f"{self._request_count_max} requests are under way already",
+                headers={"retry-after": "1"},
+            )
+        self._under_way_count += 1
+        try:
+            yield
+        finally:
+            self._under_way_count -= 1
 
     def _admitted(self, scope: Scope) -> Scope:
         """The request as it goes on, with what its token allows."""

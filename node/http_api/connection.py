@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from node.http_api.limits import Limits
 from node.http_api.refusals import Refusal
@@ -18,8 +18,10 @@ def bounded_protocol(limits: Limits) -> type[H11Protocol]:
     """The HTTP/1.1 protocol of uvicorn with `limits`, which it does not have itself.
 
     uvicorn waits for ever for the first byte, the head and the body of a request, and
-    for a client to read the reply; it limits requests, but not connections.
+    for a client to read the reply; and at its limit it refuses the newest client, who may
+    be a load balancer, and not the one who has been idle for longest.
     """
+    oldest_first: dict[BoundedProtocol, None] = {}
 
     class BoundedProtocol(H11Protocol):
         def connection_made(  # type: ignore[override]
@@ -28,10 +30,17 @@ def bounded_protocol(limits: Limits) -> type[H11Protocol]:
             super().connection_made(transport)
             self._request = _Deadline(limits.request_deadline_s, transport, self.loop)
             self._reply = _Deadline(limits.reply_deadline_s, transport, self.loop)
-            if len(self.connections) > limits.connection_count_max:
-                transport.abort()
-                return
+            oldest_first[self] = None
+            if len(oldest_first) > limits.connection_count_max:
+                idle = (c for c in oldest_first if not c._answers())
+                next(idle, self).transport.abort()
             self._request.set()
+
+        def _answers(self) -> bool:
+            cycle: RequestResponseCycle | None = (
+                self.cycle
+            )  # None before the first one.
+            return cycle is not None and not cycle.response_complete
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
@@ -61,6 +70,7 @@ def bounded_protocol(limits: Limits) -> type[H11Protocol]:
             self._expect_request()
 
         def connection_lost(self, exc: Exception | None) -> None:
+            oldest_first.pop(self, None)
             self._request.clear()
             self._reply.clear()
             super().connection_lost(exc)

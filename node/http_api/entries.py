@@ -68,7 +68,9 @@ def entries(node: ServedNode, lanes: Lanes) -> APIRouter:
     ) -> Reply:
         actor, reason = actor_of(request), reason_of(request)
         version = parse_id("expected", expected)
-        async with lanes.bodies.read(request) as data:
+        async with lanes.bodies.read(
+            request, lanes.limits.value_body_bytes_max
+        ) as data:
             event = await lanes.changes.run(
                 lambda: node.put(
                     key,
@@ -131,7 +133,7 @@ def entries(node: ServedNode, lanes: Lanes) -> APIRouter:
             events = node.change_many(changes, actor=actor, reason=reason)
             return {event.key: str(event.id) for event in events}
 
-        async with lanes.bodies.read(request) as data:
+        async with lanes.bodies.read(request, lanes.limits.body_bytes_max) as data:
             return Reply({"ids": await lanes.changes.run(lambda: store(data))})
 
     return router

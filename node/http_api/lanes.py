@@ -1,5 +1,7 @@
 """Where the work of requests is done, and how their bodies become orders."""
 
+import threading
+from contextlib import nullcontext
 from typing import TypeVar
 
 import attrs
@@ -12,6 +14,10 @@ from node.http_api.replies import Order
 from node.http_api.strict_json import InvalidJson, decode
 
 SomeOrder = TypeVar("SomeOrder", bound=Order)
+
+_LARGE_BYTES = 64 * 1024
+_LARGE_ONE_BY_ONE = threading.Lock()
+"""Decoding holds the interpreter: several large bodies at once would hold up heartbeats."""
 
 
 @attrs.frozen(init=False)
@@ -44,7 +50,8 @@ def decoded(data: bytearray) -> JsonValue:
         Refusal: it is none.
     """
     try:
-        return decode(data)
+        with _LARGE_ONE_BY_ONE if len(data) > _LARGE_BYTES else nullcontext():
+            return decode(data)
     except InvalidJson as error:
         raise Refusal(422, "invalid-json", f"the body is not JSON: {error}") from None
 

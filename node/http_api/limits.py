@@ -21,8 +21,17 @@ _MIB = 1024 * 1024
 class Limits:
     """The limits of one server. The defaults suit a small machine; tests choose others."""
 
-    body_bytes_max: int = 16 * _MIB
-    """Size of one body; above it the answer is 413."""
+    body_bytes_max: int = 4 * _MIB
+    """Size of a batch of changes; above it the answer is 413.
+
+    Decoding JSON holds the interpreter, and with it the heartbeats: 4 MiB for about 0.2 s.
+    """
+
+    value_body_bytes_max: int = _MIB // 2
+    """Size of the JSON of one value, which packed has at most 64 KiB."""
+
+    order_body_bytes_max: int = 16 * 1024
+    """Size of an order, to switch or to replicate."""
 
     bodies_bytes_max: int = 64 * _MIB
     """Size of all bodies that are held at one time; above it the answer is 503."""
@@ -31,10 +40,10 @@ class Limits:
     """Size at which a page of entries or events ends before its limit."""
 
     connection_count_max: int = 256
-    """Open connections; further ones are closed at once."""
+    """Open connections; one more ends the one that has been idle for longest."""
 
     request_count_max: int = 200
-    """Requests under way; above it the answer is 503, also for probes."""
+    """Requests under way, probes apart; above it the answer is 503."""
 
     request_deadline_s: float = 30.0
     """Time in which a request must have arrived, head and body, in seconds."""
@@ -54,7 +63,7 @@ class Bodies:
         self._held_bytes = 0
 
     @contextlib.asynccontextmanager
-    async def read(self, request: Request) -> AsyncIterator[bytearray]:
+    async def read(self, request: Request, bytes_max: int) -> AsyncIterator[bytearray]:
         """The whole body of `request`, counted until the context ends.
 
         Raises:
@@ -62,23 +71,24 @@ class Bodies:
         """
         body = bytearray()
         declared = request.headers.get("content-length", "")
-        if declared.isdecimal() and int(declared[:20]) > self._limits.body_bytes_max:
-            raise self._too_large()
+        if declared.isdecimal() and int(declared[:20]) > bytes_max:
+            raise _too_large(bytes_max)
         try:
             async for chunk in request.stream():
                 body += chunk
                 self._held_bytes += len(chunk)
-                if len(body) > self._limits.body_bytes_max:
-                    raise self._too_large()
+                if len(body) > bytes_max:
+                    raise _too_large(bytes_max)
                 if self._held_bytes > self._limits.bodies_bytes_max:
                     raise _busy("too many large requests are under way already")
             yield body
         finally:
             self._held_bytes -= len(body)
 
-    def _too_large(self) -> Refusal:
-        limit = self._limits.body_bytes_max
-        return Refusal(413, "too-large", f"a body has at most {limit} bytes")
+
+def _too_large(bytes_max: int) -> Refusal:
+    error = f"this body has at most {bytes_max} bytes; send it in parts"
+    return Refusal(413, "too-large", error)
 
 
 def _busy(error: str) -> Refusal:

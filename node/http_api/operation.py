@@ -33,7 +33,9 @@ def operation(node: ServedNode, lanes: Lanes) -> APIRouter:
         openapi_extra=body(SwitchOrder, required=False),
     )
     async def switch(request: Request) -> Reply:
-        async with lanes.bodies.read(request) as data:
+        async with lanes.bodies.read(
+            request, lanes.limits.order_body_bytes_max
+        ) as data:
             wanted = order(SwitchOrder, decoded(data) if data else {})
         actor, given = actor_of(request), wanted.reason.encode()
         reason = checked_line("reason", given, REASON_BYTES_MAX) or reason_of(request)
@@ -69,7 +71,9 @@ def operation(node: ServedNode, lanes: Lanes) -> APIRouter:
     )
     async def set_replication(request: Request) -> Reply:
         actor, reason = actor_of(request), reason_of(request)
-        async with lanes.bodies.read(request) as data:
+        async with lanes.bodies.read(
+            request, lanes.limits.order_body_bytes_max
+        ) as data:
             enabled = order(ReplicationOrder, decoded(data)).enabled
         await lanes.orders.run(
             lambda: node.set_replication(enabled, actor=actor, reason=reason)

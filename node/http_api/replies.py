@@ -146,7 +146,7 @@ _WHEN = {
     403: "`not-authorised`: the read token, for a change",
     404: "`no-such-entry`",
     409: "`entry-changed`, `not-master` or `refused`",
-    413: "`too-large`: the body is over 16 MiB",
+    413: "`too-large`: the body is over its limit (4 MiB for a batch)",
     422: "`invalid-request`, `invalid-entry` or `invalid-json`",
     500: "`internal-error`: see the node's log",
     503: "`store-unavailable`, `writes-frozen`, `busy` or `stopping`",

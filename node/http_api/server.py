@@ -109,7 +109,6 @@ class HttpServer:
             proxy_headers=False,
             server_header=False,
             date_header=False,
-            limit_concurrency=self._limits.request_count_max,
             backlog=BACKLOG_COUNT,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=self._limits.stop_deadline_s,

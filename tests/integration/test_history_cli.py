@@ -17,6 +17,8 @@ pytestmark = pytest.mark.redis
 
 JANE = ("--actor", "jane")
 KEY = "users/alice"
+TAKEOVERS = [("S12", "the peer's process is gone"), ("S6", "peer lost")]
+"""Rule and reason; the second one where the machine is very busy."""
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +36,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PairProcesses]:
         pair.wait_until_equal()
         done(pair, master, *JANE, "delete", KEY, "--reason", "left")
         done(pair, master, *JANE, "switch", "--reason", "new fan")
+        standby.wait_until(has_recorded_its_state, "the record of it")
         standby.kill()
         master.wait_until(lambda n: n.is_active, "the takeover")
         standby.start()
@@ -43,6 +46,12 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PairProcesses]:
         pair.wait_until_settled()
         pair.wait_until_equal()
         yield pair
+
+
+def has_recorded_its_state(node: NodeProcess) -> bool:
+    """A change of state is made first and recorded then (S19)."""
+    page = node.http.get("/history", params={"origin": str(node.role)}).json()
+    return any(event["kind"] == "state-changed" for event in page["events"])
 
 
 def events_of(
@@ -105,16 +114,17 @@ def test_changes_of_state_are_told_with_who_and_why(pair: PairProcesses) -> None
     ]
     neither = "neither node is active and this is the master"
     by_order = "planned switch: new fan (ordered by jane)"
-    gone = "the peer's process is gone"
     assert told[0] == ("master node", "passive", "active", "S4", neither)
     # What nodes do at one moment has no order between them.
     assert sorted(told[1:3]) == [
         ("master node", "active", "passive", "S14", by_order),
         ("standby node", "passive", "active", "S14", by_order),
     ]
-    assert told[3:] == [("master node", "passive", "active", "S12", gone)]
+    (taken,) = told[3:]
+    assert taken[:3] == ("master node", "passive", "active")
+    assert taken[3:] in TAKEOVERS
     evidence = found[3]["value"]["evidence"]
-    assert evidence["evidence"] == "refused"
+    assert evidence["evidence"] in ("refused", "silence")
     assert 0 <= evidence["silent_s"] < 5
 
 
@@ -153,9 +163,12 @@ def test_people_get_a_line_for_each_event(pair: PairProcesses) -> None:
     assert len(rows) == len(events_of(pair, pair.master))
     (left,) = [row for row in rows if row["kind"] == "entry-deleted"]
     assert (left["key"], left["actor"], left["reason"]) == (KEY, "jane", "left")
-    (taken,) = [row for row in rows if row["reason"] == "the peer's process is gone"]
-    assert taken["actor"] == "master node"
-    assert taken["value"] == "passive -> active, rule S12"
+    takeovers = {f"passive -> active, rule {rule}": why for rule, why in TAKEOVERS}
+    (taken,) = [row for row in rows if row["value"] in takeovers]
+    assert (taken["actor"], taken["reason"]) == (
+        "master node",
+        takeovers[taken["value"]],
+    )
 
 
 def test_a_switch_with_the_longest_reason_is_still_recorded(

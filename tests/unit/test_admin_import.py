@@ -152,8 +152,8 @@ def test_a_batch_stays_below_what_a_node_takes(tmp_path: Path) -> None:
     file = _file(tmp_path, *((f"a/{n}", "x" * 65000) for n in range(300)))
     assert run_admin(node, "import", file).exit_code == 0
     requests = node.sent("POST", "/entries")
-    assert len(requests) == 3
-    assert all(len(request.content) < 16 * 2**20 for request in requests)
+    assert len(requests) == 10
+    assert all(len(request.content) < 4 * 2**20 for request in requests)
 
 
 def test_an_import_that_breaks_off_says_how_far_it_came(tmp_path: Path) -> None:

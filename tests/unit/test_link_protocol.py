@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import hmac
 from random import Random
 from typing import Any
 
@@ -374,6 +376,49 @@ def test_a_frame_too_short_for_its_mac_is_noticed() -> None:
     _, listener = opened()
     with pytest.raises(RemoteProtocolError, match="altered"):
         list(listener.receive(framed(b"")))
+
+
+def test_the_bytes_on_the_wire_are_those_of_version_1() -> None:
+    """Another version must be able to talk to this one (S18): change none of it."""
+    dialler, listener = ends()
+    hellos = [dialler.take_outbox()]
+    list(listener.receive(hellos[0]))
+    hellos.append(listener.take_outbox())
+    list(dialler.receive(hellos[1]))
+    proofs = [dialler.take_outbox()]
+    list(listener.receive(proofs[0]))
+    proofs.append(listener.take_outbox())
+    list(dialler.receive(proofs[1]))
+
+    both = b"".join(hashlib.sha256(hello[4:]).digest() for hello in hellos)
+
+    def derived(label: bytes) -> bytes:
+        text = b"netphone link 1 " + label + both
+        return hmac.digest(SECRET.encode(), text, "sha256")
+
+    assert [unpack(bodies(proof)[0]) for proof in proofs] == [
+        Proof(derived(b"dialler")),
+        Proof(derived(b"listener")),
+    ]
+    for number, message in enumerate((HEARTBEAT, Goodbye())):
+        dialler.send(message)
+        counted = number.to_bytes(8, "big") + pack(message)
+        mac = hmac.digest(derived(b"frames"), counted, "sha256")[:16]
+        assert dialler.take_outbox() == framed(mac + pack(message))
+
+
+def test_the_limits_of_frames() -> None:
+    assert (HANDSHAKE_FRAME_BYTES_MAX, FRAME_BYTES_MAX) == (2048, 32768)
+    dialler, _ = opened()
+    for size, fits in ((32768 - 16, True), (32768 - 15, False)):
+        spare = size - len(pack(attrs.evolve(HEARTBEAT, digest="x" * 1000)))
+        message = attrs.evolve(HEARTBEAT, digest="x" * (1000 + spare))
+        assert len(pack(message)) == size
+        if fits:
+            dialler.send(message)
+        else:
+            with pytest.raises(LocalProtocolError):
+                dialler.send(message)
 
 
 def sealed(dialler: Connection, body: bytes) -> bytes:
