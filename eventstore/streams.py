@@ -10,6 +10,7 @@ send an append twice (pitfalls R1). RESP2 keeps one shape of replies (R6).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
@@ -241,11 +242,26 @@ class Streams:
                 raise UnsuitableStore(f"{self._name} lacks it: {error}") from error
             if str(error).startswith("NOAUTH"):
                 raise UnsuitableStore(f"{self._name} wants a password") from error
-            raise StoreRefused(f"{self._name} refused: {error}") from error
+            raise StoreRefused(f"{self._name} refused: {_refusal(error)}") from error
         except redis.RedisError as error:
             raise StoreUnavailable(
                 f"{self._name} does not answer as Redis does: {error}"
             ) from error
+
+
+def _refusal(error: Exception) -> str:
+    """What Redis said, without the place in our script, and what to do about it."""
+    text = _SCRIPT_PLACE.sub("", str(error))
+    remedy = next((r for code, r in _REMEDIES.items() if code in text), None)
+    return f"{text.rstrip('.')}; {remedy}" if remedy else text
+
+
+_SCRIPT_PLACE: Final = re.compile(r"^Error running script.*@user_script: ?\d+: -?")
+_REMEDIES: Final = {
+    "MISCONF": "free space on its disk",
+    "maxmemory": "raise its maxmemory, or free memory",
+    "READONLY": "name the Redis that takes writes",
+}
 
 
 def display_url(url: str) -> str:

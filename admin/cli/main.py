@@ -45,7 +45,7 @@ Examples:
   python -m admin export backup.jsonl
   python -m admin history --key users/alice
 
-The options above work before and after the command. The token comes from --token-file (a
+The options below work before and after the command. The token comes from --token-file (a
 file only you can read) or from NETPHONE_TOKEN.
 
 \b

@@ -18,7 +18,7 @@ from node.interruption import Interruption
 from node.pair.care import PairCare
 from node.pair.directory import DirectoryRefused, PairDirectory
 from node.pair.local import LocalPair
-from node.pair.picture import picture
+from node.pair.picture import picture, typed_python
 from node.pair.ports import (
     BASE_PORT_DEFAULT,
     BASE_PORT_MAX,
@@ -73,7 +73,13 @@ def run_pair(arguments: argparse.Namespace) -> int:
         )
     except (DirectoryRefused, PortInUse, RedisMissing) as error:
         return _complain(error, USAGE)
-    except (NodeError, OSError) as error:
+    except OSError as error:
+        where = arguments.directory or DIRECTORY_DEFAULT
+        text = (
+            f"directory {where} cannot be used: {error.strerror or error}; free space "
+        )
+        return _complain(f"{text}there, or name another with --directory", USAGE)
+    except NodeError as error:
         return _complain(error, FAILED)
 
 
@@ -146,7 +152,7 @@ def _refuse_ports_in_use(ports: PairPorts) -> None:
     except WaitedTooLong:
         raise PortInUse(
             f"port {ports.first_in_use()} is in use; stop what listens there, or choose "
-            f"other ports, for example with --base-port {_other_base(ports)}"
+            f"other ports: {typed_python()} -m node pair --base-port {_other_base(ports)}"
         ) from None
 
 
@@ -177,9 +183,9 @@ def _complain(problem: Exception | str, exit_code: int) -> int:
 
 
 def _base_port(text: str) -> int:
-    base = int(text)
+    base = int(text) if text.isdecimal() else -1
     if not BASE_PORT_MIN <= base <= BASE_PORT_MAX:
         raise argparse.ArgumentTypeError(
-            f"{base} is not between {BASE_PORT_MIN} and {BASE_PORT_MAX}"
+            f"{text} is not a port between {BASE_PORT_MIN} and {BASE_PORT_MAX}"
         )
     return base

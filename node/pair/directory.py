@@ -158,6 +158,6 @@ def _locked(path: Path) -> int:
         os.close(descriptor)
         raise DirectoryRefused(
             f"a pair runs in {path.parent} already; stop it, or name another directory "
-            "with --directory and other ports with --base-port"
+            "with --directory and other ports with --base-port (python -m node pair)"
         ) from None
     return descriptor

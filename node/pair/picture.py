@@ -12,7 +12,7 @@ from node.pair.local import LocalNode, LocalPair
 def picture(pair: LocalPair, directory: PairDirectory) -> str:
     """The pair at a glance, and what to type next."""
     active = pair.active()
-    admin = f"{_typed_python()} -m admin"
+    admin = f"{typed_python()} -m admin"
     lines = ["", f"A pair of telephone servers, in {directory.path}:", ""]
     lines += [_row(node, node is active) for node in pair.nodes.values()]
     lines += [
@@ -21,10 +21,13 @@ def picture(pair: LocalPair, directory: PairDirectory) -> str:
         f"  . {directory.environment_path}",
         f"  {admin} status",
         f"""  {admin} put users/alice '{{"extension": "101"}}'""",
-        f"  {admin} switch",
     ]
     if active is not None:
-        lines.append(f"  kill -9 {active.process.pid}     # the other node takes over")
+        lines.append(
+            f"  kill -9 {active.process.pid}     # the active node: the other takes over; "
+            "this one is back in seconds"
+        )
+    lines += [f"  {admin} switch --reason back", f"  {admin} history"]
     logs = " and ".join(str(node.process.log) for node in pair.nodes.values())
     return "\n".join([*lines, "", f"Logs: {logs}. Ctrl-C stops the pair.", ""])
 
@@ -37,7 +40,7 @@ def _row(node: LocalNode, is_active: bool) -> str:
     )
 
 
-def _typed_python() -> str:
+def typed_python() -> str:
     """This Python as a person here would type it."""
     python, here = Path(sys.executable), Path.cwd()
     return str(python.relative_to(here) if python.is_relative_to(here) else python)

@@ -35,7 +35,7 @@ def tell_story(
     """Let it all happen with `pair`, which is stopped at the end.
 
     Returns:
-        The exit code: 0 when everything happened, else 1.
+        The exit code: 0 when everything happened, 130 when it was interrupted, else 1.
     """
     story = _Story(pair, print_line, interrupted)
     try:
@@ -43,14 +43,18 @@ def tell_story(
     except NodeError as error:
         if interrupted():
             print_line("\nThe story was interrupted.")
-        else:
-            print_line(f"\nThis failed: {error}")
-            _print_ends_of_logs(pair, print_line)
+            return INTERRUPTED
+        print_line(f"\nThis failed: {error}")
+        _print_ends_of_logs(pair, print_line)
         return 1
     finally:
         pair.stop()
     print_line("\nAll of it happened as it should.")
     return 0
+
+
+INTERRUPTED = 130
+"""As a shell says it of a process that Ctrl-C ended."""
 
 
 class _Story:

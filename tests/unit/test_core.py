@@ -15,6 +15,7 @@ from node.situation import (
     Passive,
     RunCallbacks,
     Starting,
+    StartWindowClosed,
 )
 from tests.support.links import MASTER as MASTER_IDENTITY
 from tests.support.links import STANDBY as STANDBY_IDENTITY
@@ -303,6 +304,14 @@ def test_d8_data_that_differ_although_they_must_not_are_an_alarm_once() -> None:
     assert str(lone.core.divergence) == "None"
 
 
+def test_who_is_dialled_hears_us_at_once() -> None:
+    lone = LoneCore(STANDBY)
+    lone.peer_state = ACTIVE
+    lone.tick()
+    lone.answer()
+    assert [beat.state for beat in beats(lone)] == [PASSIVE]
+
+
 def test_what_depends_on_the_peers_heartbeat_is_told() -> None:
     lone = LoneCore(STANDBY)
     lone.connect()
@@ -360,6 +369,31 @@ def test_s13_the_window_counts_anew_after_a_stall() -> None:
     lone.turn(1.0)
     lone.turn(1.0)
     assert lone.changes == [(ACTIVE, "S2")]
+
+
+@pytest.mark.parametrize(
+    "woken_by",
+    ["tick", "turn", "announce", "observe", "opened", "data", "closed", "dial failed"],
+)
+def test_s13_a_stall_is_noticed_whatever_comes_first(woken_by: str) -> None:
+    lone = LoneCore(STANDBY)
+    number = lone.connect()
+    lone.beat(ACTIVE)
+    lone.now_s += 60.0
+    core, now_s = lone.core, lone.now_s
+    {
+        "tick": lambda: core.tick(now_s),
+        "turn": lambda: core.turn(now_s),
+        "announce": lambda: core.announce(now_s),
+        "observe": lambda: core.observe(StartWindowClosed(), now_s),
+        "opened": lambda: core.connection_opened(99, dialled=False, now_s=now_s),
+        "data": lambda: core.data_received(number, b"", now_s),
+        "closed": lambda: core.connection_closed(99, now_s),
+        "dial failed": lambda: core.dial_failed(now_s, refused=False),
+    }[woken_by]()
+    lone.settle()
+    assert lone.notes == ["this node stood still for 60.0 s; silence counts anew"]
+    assert lone.core.state is PASSIVE
 
 
 def test_a_loop_that_turns_a_little_late_has_not_stood_still() -> None:
@@ -658,10 +692,10 @@ def test_a_stranger_who_goes_on_dialling_does_not_fill_the_log() -> None:
         lone.core.connection_opened(number, dialled=False, now_s=lone.now_s)
         lone.core.data_received(number, framed(pack(Proof(bytes(32)))), lone.now_s)
     lone.settle()
-    noted = lone.notes
-    assert len(noted) < 20
-    assert "not logged" in noted[-1]
-    lone.now_s += 3600.0
+    assert len(lone.notes) == 10
+    assert "not logged" in lone.notes[-1]
+    assert not any(e.alarming for e in lone.effects if isinstance(e, Note))
+    lone.now_s += 60.0
     lone.core.connection_opened(300, dialled=False, now_s=lone.now_s)
     lone.core.data_received(300, b"GET / HTTP", lone.now_s)
     lone.settle()

@@ -400,7 +400,8 @@ def test_the_bytes_on_the_wire_are_those_of_version_1() -> None:
         Proof(derived(b"dialler")),
         Proof(derived(b"listener")),
     ]
-    for number, message in enumerate((HEARTBEAT, Goodbye())):
+    said: list[Heartbeat | Goodbye] = [HEARTBEAT, Goodbye()]
+    for number, message in enumerate(said):
         dialler.send(message)
         counted = number.to_bytes(8, "big") + pack(message)
         mac = hmac.digest(derived(b"frames"), counted, "sha256")[:16]
