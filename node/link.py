@@ -75,12 +75,18 @@ class Link:
         listen: str,
         peer: str,
         dial_limit_s: float,
+        unacknowledged_limit_s: float,
         post: Callable[[LinkEvent], bool],
     ) -> None:
-        """`post` hands an event to the inbox, and says False when that is full."""
+        """`post` hands an event to the inbox, and says False when that is full.
+
+        A connection ends when what it sent is not acknowledged, by the other side's
+        kernel, within `unacknowledged_limit_s`.
+        """
         self._listen = Address.parse(listen)
         self._peer = Address.parse(peer)
         self._dial_limit_s = dial_limit_s
+        self._unacknowledged_limit_s = unacknowledged_limit_s
         self._post = post
         self._numbers = itertools.count(1)
         self._writers: dict[int, asyncio.StreamWriter] = {}
@@ -204,6 +210,11 @@ class Link:
         raw = writer.get_extra_info("socket")
         with suppress(OSError):
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # After a cut TCP would go on trying the old connection, for minutes and at
+            # ever longer intervals; a new one stands as soon as the network is back.
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                limit_ms = int(self._unacknowledged_limit_s * 1000)
+                raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limit_ms)
         if not dialled:
             self._make_room(number)
         try:

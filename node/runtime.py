@@ -126,6 +126,7 @@ class Runtime:
             listen=config.listen,
             peer=config.peer,
             dial_limit_s=config.heartbeat_interval_s,
+            unacknowledged_limit_s=config.peer_lost_after_s,
             post=self.post,
         )
         self._heartbeat = HeartbeatJob(self._interval_s, lambda: self.post(Tick()))

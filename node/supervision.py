@@ -125,14 +125,14 @@ def _step_passive(now: Situation, observed: Observation, now_s: float) -> Step:
             return attrs.evolve(now, phase=asked, awaited=switch), (told,)
         case GiveAsked(switch):
             return now, (_abort(switch, "this node is not active"),)
+        case ConfirmAsked(switch) | PromiseAsked(switch) if now.role is Role.MASTER:
+            # It orders every switch; one it did not order, or gave up, is over.
+            return now, (_abort(switch, "the master has given this switch up"),)
         case ConfirmAsked(switch, head):
             return now, (AwaitHead(switch, head),)
         case HeadReached(switch):
             return now, (Tell(SwitchStep.CONFIRMED, switch),)
         case PromiseAsked(switch):
-            if now.role is Role.MASTER:
-                # It orders every switch; one it did not order, or gave up, is over.
-                return now, (_abort(switch, "the master has given this switch up"),)
             return _promise(now, switch, now_s)
         case ActivateTold():
             return now, ()  # The promise has run out; S4 and S6 decide now.
