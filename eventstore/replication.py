@@ -54,6 +54,8 @@ class Replicator:
         self._peer = peer
         self._now_s = now_s
         self._progress = Progress(False, "not connected yet", None)
+        self._logged: str | None = None
+        """The problem that the log knows of; None: none."""
         self._changed = threading.Condition()
         self._enabled = False
         self._stopping = False
@@ -108,8 +110,10 @@ class Replicator:
 
     def _stand_still(self, error: EventStoreError, level: int) -> None:
         text = str(error)
-        if self._progress.problem != text:
+        # In a cut the text changes with each try; one line says it, /status the newest.
+        if self._logged is None or (level == logging.ERROR and text != self._logged):
             _log.log(level, "replication stands still: %s", text)
+            self._logged = text
         self._progress = attrs.evolve(self._progress, connected=False, problem=text)
         with self._changed:
             self._changed.wait_for(lambda: self._stopping, RETRY_S)
@@ -126,6 +130,7 @@ class Replicator:
                     self._store.take(page)
             if not self._progress.connected:
                 _log.info("replication follows stream %s", self._peer)
+                self._logged = None
             now_s = self._now_s()
             complete = len(page) < PAGE_EVENT_COUNT
             complete_at_s = now_s if complete else self._progress.complete_at_s
