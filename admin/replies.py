@@ -52,6 +52,8 @@ class Replication:
     lag_s: float | None
     conflict_count: int
     problem: str | None
+    divergence: str | None
+    """How the two nodes' data differ although they must not."""
     raw: Raw = attrs.field(repr=False)
 
     @classmethod
@@ -65,8 +67,15 @@ class Replication:
             lag_s=fields.seconds_or_none("lag_s"),
             conflict_count=fields.count("conflicts", 0),
             problem=fields.text_or_none("problem"),
+            divergence=fields.text_or_none("divergence"),
             raw=fields.raw,
         )
+
+
+def _reasons(fields: Fields) -> tuple[str, ...]:
+    if fields.raw.get("not_ready") is None:
+        return ()
+    return tuple(str(reason) for reason in fields.array("not_ready"))
 
 
 @attrs.frozen(kw_only=True)
@@ -117,6 +126,8 @@ class Status:
     callback_timed_out_count: int
     callback_dropped_count: int
     ready: bool | None
+    not_ready: tuple[str, ...]
+    """Why it is not ready."""
     realm: str | None
     version: str
     raw: Raw = attrs.field(repr=False)
@@ -146,6 +157,7 @@ class Status:
             callback_timed_out_count=callbacks.count("timed_out", 0),
             callback_dropped_count=callbacks.count("dropped", 0),
             ready=fields.flag_or_none("ready"),
+            not_ready=_reasons(fields),
             realm=fields.text_or_none("realm"),
             version=fields.text("version"),
             raw=fields.raw,

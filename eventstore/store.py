@@ -451,6 +451,22 @@ class EventStore:
                 "them back first"
             )
 
+    def compare_own(self, claimed: EventId) -> None:
+        """The peer holds event `claimed` of our own stream: see whether Redis here does.
+
+        If it lost it, this store does not write any more: what it wrote would fork.
+
+        Raises:
+            StoreUnavailable, DamagedEvent: that could not be found out.
+        """
+        last = self._streams.last(self._own)
+        found = START if last is None else last[0]
+        if self._broken is None and found.n < claimed.n:
+            self._broken = StreamForked(
+                f"the peer holds event {claimed} of stream {self._own!r}, which ends with "
+                f"{found} in the Redis here: it lost events; this node stops writing"
+            )
+
     def reload_copy(self) -> Head:
         """Fold what the copy holds behind our head after a lost answer; returns its
         head.

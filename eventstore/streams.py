@@ -198,6 +198,16 @@ class Streams:
         """
         self._call(self._client.ping)
 
+    def probe(self) -> None:
+        """See that Redis takes writes: a write that changes nothing goes through.
+
+        Raises:
+            StoreUnavailable, UnsuitableStore: it does not answer, or not us, or refuses
+                writes (full memory or disk, read-only).
+        """
+        key = f"netphone:{{{self._pair}}}:probe"
+        self._call(lambda: self._client.setrange(key, 0, ""))
+
     def close(self) -> None:
         """Close the client's connections."""
         self._client.close()

@@ -548,7 +548,7 @@ class Core:
         Believed when found twice running: the peer may have copied an event that is stored
         here, but not yet applied.
         """
-        found = divergence(self._facts(), heartbeat, own=self._config.role)
+        found = divergence(self._facts(), heartbeat, own=self._config.role.value)
         if found is not None and self._suspected and self.divergence is None:
             self._effects.append(Note(found, alarming=True))
         self.divergence = found if self._suspected else None

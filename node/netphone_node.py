@@ -82,6 +82,7 @@ class NetPhoneNode:
         self._durability = Suitability(None, None, None)
         self._calls = 0
         self._started = False
+        self._said_ready = True
         self._running = ExitStack()
         name = f"Redis at {display_url(config.redis_url)}"
         self._streams = self._connect(
@@ -268,7 +269,7 @@ class NetPhoneNode:
                 switch=self._switching.view(view.switch_step, view.waiting_for_calls),
                 calls=self._calls,
                 counts=self._counts,
-                ready=self.is_ready()[0],
+                not_ready=self.is_ready()[1],
             )
         )
 
@@ -391,7 +392,9 @@ class NetPhoneNode:
 
     def _check_started(self) -> None:
         if not self._started:
-            raise StoreUnavailable("this node is not started; nothing was stored")
+            raise StoreUnavailable(
+                "this node is starting or stopping; nothing was stored"
+            )
 
     # History.
 
@@ -537,6 +540,20 @@ class NetPhoneNode:
             calls=self._calls,
         )
 
+    def _note_readiness(self) -> None:
+        """One log line when this node stops being ready, and one when it is again."""
+        ready, reasons = self.is_ready()
+        if ready is self._said_ready or not self._started:
+            return
+        self._said_ready = ready
+        if ready:
+            _log.info("ready again")
+        else:
+            _log.error("not ready, no changes are taken: %s", "; ".join(reasons))
+
     def _check_redis(self) -> None:
-        self._probe.ping()
+        try:
+            self._probe.probe()
+        finally:
+            self._note_readiness()
         self._shells.bookkeeping.retry()

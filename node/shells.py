@@ -226,9 +226,16 @@ class Shells:
     # Replication (D4), and what the peer has (D7).
 
     def peer_spoke(self, heartbeat: Heartbeat) -> None:
+        own = self._config.role.value
         with self._acknowledged:
             self._peer = heartbeat
             self._acknowledged.notify_all()
+        claimed = (
+            EventId.parse(heartbeat.heads[own].id) if own in heartbeat.heads else None
+        )
+        known = self._store.snapshot.heads[Origin(own)].id
+        if claimed is not None and claimed.n > known.n and self._store.broken is None:
+            self.bookkeeping.submit(lambda: self._compare_own(claimed))
         theirs = ReplicationSetting(
             heartbeat.replication_revision, heartbeat.replication_enabled
         )
@@ -237,6 +244,12 @@ class Shells:
         if news and not self._meeting_setting:
             self._meeting_setting = True
             self.bookkeeping.submit(lambda: self._meet_setting(self._peers_setting))
+
+    def _compare_own(self, claimed: EventId) -> None:
+        try:
+            self._store.compare_own(claimed)
+        except EventStoreError as error:
+            _log.warning("cannot compare with the peer's copy: %s", error)
 
     def set_replication(self, enabled: bool, *, actor: str, reason: str) -> None:
         """Store the order, then follow it; the peer learns of it at once.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -37,7 +37,8 @@ class Sources:
     switch: Mapping[str, object] | None
     calls: int
     counts: Counts
-    ready: bool
+    not_ready: Sequence[str]
+    """Every reason why the node is not ready; empty: it is."""
 
 
 def status_of(sources: Sources) -> dict[str, object]:
@@ -62,7 +63,8 @@ def status_of(sources: Sources) -> dict[str, object]:
         "switch": None if sources.switch is None else dict(sources.switch),
         "calls": sources.calls,
         "callbacks": attrs.asdict(sources.counts),
-        "ready": sources.ready,
+        "ready": not sources.not_ready,
+        "not_ready": list(sources.not_ready),
         "realm": config.realm or config.pair,
         "version": sources.version,
     }

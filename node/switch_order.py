@@ -58,7 +58,7 @@ def failed_prechecks(
     if not own.replication_enabled:
         found.append("replication is off")
     elif not own.replicating:
-        found.append("the master does not reach the standby's Redis")
+        found.append("replication into the master stands still; see its status")
     if peer is None or not own.link_open:
         return (*found, "the standby is not connected")
     if situation.state is peer.state:
@@ -70,7 +70,7 @@ def failed_prechecks(
     if own.replication_enabled and not peer.replication_enabled:
         found.append("replication is off at the standby")
     elif peer.replication_enabled and not peer.replicating:
-        found.append("the standby does not reach the master's Redis")
+        found.append("replication into the standby stands still; see its status")
     return tuple(found)
 
 

@@ -18,8 +18,9 @@ def status_lines(status: Status) -> list[Text]:
         _line("node", _node_text(status), good=status.state == "active"),
         _peer_line(status.peer),
         _replication_line(status.replication),
+        *_divergence_lines(status.replication),
         *_switch_lines(status.switch),
-        _line("ready", _yes_no(status.ready), bad=status.ready is False),
+        _line("ready", _ready_text(status), bad=status.ready is False),
         *(_line(f"{k} health", v, bad=v != "ok") for k, v in status.health.items()),
         _line("durability", _durability_text(status), bad=status.appendonly is False),
         *_callback_lines(status),
@@ -28,6 +29,10 @@ def status_lines(status: Status) -> list[Text]:
         _line("realm", status.realm or "not known"),
         _line("version", status.version),
     ]
+
+
+def _ready_text(status: Status) -> str:
+    return ": ".join([_yes_no(status.ready), *status.not_ready])
 
 
 def unreachable_line(text: str) -> Text:
@@ -91,6 +96,11 @@ def _replication_line(replication: Replication) -> Text:
     if replication.problem:
         return _line("replication", f"{text}: {replication.problem}", bad=True)
     return _line("replication", text, bad=not replication.connected)
+
+
+def _divergence_lines(replication: Replication) -> list[Text]:
+    found = replication.divergence
+    return [] if found is None else [_line("data", found, bad=True)]
 
 
 def _switch_lines(switch: SwitchProgress | None) -> list[Text]:

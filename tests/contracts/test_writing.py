@@ -380,3 +380,23 @@ def test_freezing_waits_for_the_change_under_way(connect_to: Connect) -> None:
     go_on.set()
     heads = freezing.result(LIMIT_S)
     assert heads[MASTER].id == put.result(LIMIT_S).id
+
+
+def test_a_redis_that_lost_what_the_peer_holds_is_not_written_on(
+    master: Node,
+) -> None:
+    stored = [master.put("users/a", n).id for n in range(3)]
+    master.store.compare_own(stored[-1])
+    assert master.store.broken is None
+    master.store.compare_own(EventId(stored[-1].ms, 4))
+    with pytest.raises(
+        StreamForked, match=r"the peer holds event .*-4 of stream 'master'"
+    ):
+        master.put("users/a", 4)
+    assert len(master.stored()) == 3
+
+
+def test_a_probe_writes_nothing_and_is_refused_like_a_write(master: Node) -> None:
+    before = master.client.keys("*")
+    master.streams.probe()
+    assert master.client.keys("*") == before

@@ -137,7 +137,7 @@ def test_without_its_peer_a_switch_is_refused_with_every_failed_check(
     answer = order_switch(usual_pair.master)
     assert (answer.status, answer.code) == (409, "refused")
     reasons = [
-        "the master does not reach the standby's Redis",
+        "replication into the master stands still; see its status",
         "the standby is not connected",
     ]
     assert answer.said["reasons"] == reasons

@@ -268,6 +268,7 @@ def status_reply() -> dict[str, Any]:
         "calls": 0,
         "callbacks": {"failed": 0, "timed_out": 0, "dropped": 0},
         "ready": True,
+        "not_ready": [],
         "realm": "office",
         "version": "0.1.0",
     }

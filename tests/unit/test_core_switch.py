@@ -246,7 +246,7 @@ def test_every_reason_against_a_switch_comes_at_once() -> None:
     lone.tick()
     assert ordered(lone) == (
         "the master is not ready",
-        "the master does not reach the standby's Redis",
+        "replication into the master stands still; see its status",
         "the standby is not connected",
     )
     assert lone.reports == []

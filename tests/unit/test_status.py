@@ -52,7 +52,7 @@ SOURCES = Sources(
     switch=None,
     calls=2,
     counts=Counts(failed=1, timed_out=2, dropped=3),
-    ready=True,
+    not_ready=(),
 )
 
 
@@ -102,6 +102,7 @@ def test_it_says_everything_that_the_contract_names() -> None:
         "calls": 2,
         "callbacks": {"failed": 1, "timed_out": 2, "dropped": 3},
         "ready": True,
+        "not_ready": [],
         "realm": "phones",
         "version": "1.0.0",
     }

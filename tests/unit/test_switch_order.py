@@ -65,7 +65,11 @@ def test_nothing_is_against_a_switch_of_two_well_nodes() -> None:
             "the master is not ready; redis: gone; sip: deaf",
         ),
         ({"replication_enabled": False}, {}, "replication is off"),
-        ({"replicating": False}, {}, "the master does not reach the standby's Redis"),
+        (
+            {"replicating": False},
+            {},
+            "replication into the master stands still; see its status",
+        ),
         ({"link_open": False}, {}, "the standby is not connected"),
         ({"heard_by_peer": False}, {}, "the standby does not hear the master"),
         ({}, {"state": State.ACTIVE}, "both nodes are active"),
@@ -76,7 +80,11 @@ def test_nothing_is_against_a_switch_of_two_well_nodes() -> None:
             "the standby is not ready; redis: gone",
         ),
         ({}, {"replication_enabled": False}, "replication is off at the standby"),
-        ({}, {"replicating": False}, "the standby does not reach the master's Redis"),
+        (
+            {},
+            {"replicating": False},
+            "replication into the standby stands still; see its status",
+        ),
     ],
 )
 def test_each_reason_by_itself(
