@@ -451,20 +451,22 @@ class EventStore:
                 "them back first"
             )
 
-    def compare_own(self, claimed: EventId) -> None:
-        """The peer holds event `claimed` of our own stream: see whether Redis here does.
+    def compare_own(self, claimed: EventId, digest: bytes) -> None:
+        """The peer's copy of our own stream ends with `claimed`: is that event here?
 
-        If it lost it, this store does not write any more: what it wrote would fork.
+        If Redis has not got it, or another one in its place, events were lost, and this
+        store does not write any more: what it wrote would fork.
 
         Raises:
             StoreUnavailable, DamagedEvent: that could not be found out.
         """
-        last = self._streams.last(self._own)
-        found = START if last is None else last[0]
-        if self._broken is None and found.n < claimed.n:
+        if self._broken is not None or claimed == START:
+            return
+        blob = self._streams.at(self._own, claimed)
+        if blob is None or codec.digest_of(blob) != digest:
             self._broken = StreamForked(
-                f"the peer holds event {claimed} of stream {self._own!r}, which ends with "
-                f"{found} in the Redis here: it lost events; this node stops writing"
+                f"the peer holds event {claimed} of stream {self._own!r}, which is not in "
+                "the Redis here: it lost events; this node stops writing"
             )
 
     def reload_copy(self) -> Head:

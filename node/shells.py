@@ -70,6 +70,8 @@ class Shells:
         self._peer: Heartbeat | None = None
         self._peers_setting = ReplicationSetting()
         self.setting = ReplicationSetting()
+        self._compared_with: str | None = None
+        """The peer's process whose copy of the own stream was looked at."""
         self._setting_lock = threading.Lock()
         self._meeting_setting = False
         """Whether `_meet_setting` is queued already."""
@@ -226,16 +228,10 @@ class Shells:
     # Replication (D4), and what the peer has (D7).
 
     def peer_spoke(self, heartbeat: Heartbeat) -> None:
-        own = self._config.role.value
         with self._acknowledged:
             self._peer = heartbeat
             self._acknowledged.notify_all()
-        claimed = (
-            EventId.parse(heartbeat.heads[own].id) if own in heartbeat.heads else None
-        )
-        known = self._store.snapshot.heads[Origin(own)].id
-        if claimed is not None and claimed.n > known.n and self._store.broken is None:
-            self.bookkeeping.submit(lambda: self._compare_own(claimed))
+        self._check_own(heartbeat)
         theirs = ReplicationSetting(
             heartbeat.replication_revision, heartbeat.replication_enabled
         )
@@ -245,11 +241,30 @@ class Shells:
             self._meeting_setting = True
             self.bookkeeping.submit(lambda: self._meet_setting(self._peers_setting))
 
-    def _compare_own(self, claimed: EventId) -> None:
-        try:
-            self._store.compare_own(claimed)
-        except EventStoreError as error:
-            _log.warning("cannot compare with the peer's copy: %s", error)
+    def _check_own(self, heartbeat: Heartbeat) -> None:
+        """Look up what the peer's copy of our own stream ends with, if it may be missing.
+
+        That is: once for each process of the peer, and whenever it has as much as we have
+        or more, and ends otherwise.
+        """
+        own = self._config.role.value
+        head = heartbeat.heads.get(own)
+        if head is None:
+            return
+        claimed, known = EventId.parse(head.id), self._store.snapshot.heads[Origin(own)]
+        met = heartbeat.instance == self._compared_with
+        same = (claimed, head.digest) == (known.id, known.digest.hex())
+        if same or (met and claimed.n < known.id.n):
+            return
+        self._compared_with = heartbeat.instance
+
+        def compare() -> None:
+            try:
+                self._store.compare_own(claimed, bytes.fromhex(head.digest))
+            except (EventStoreError, ValueError) as error:
+                _log.warning("cannot compare with the peer's copy: %s", error)
+
+        self.bookkeeping.submit(compare)
 
     def set_replication(self, enabled: bool, *, actor: str, reason: str) -> None:
         """Store the order, then follow it; the peer learns of it at once.

@@ -385,15 +385,24 @@ def test_freezing_waits_for_the_change_under_way(connect_to: Connect) -> None:
 def test_a_redis_that_lost_what_the_peer_holds_is_not_written_on(
     master: Node,
 ) -> None:
-    stored = [master.put("users/a", n).id for n in range(3)]
-    master.store.compare_own(stored[-1])
+    last = [master.put("users/a", n) for n in range(3)][-1]
+    master.store.compare_own(last.id, last.digest)
     assert master.store.broken is None
-    master.store.compare_own(EventId(stored[-1].ms, 4))
+    master.store.compare_own(EventId(last.id.ms, 4), last.digest)
     with pytest.raises(
         StreamForked, match=r"the peer holds event .*-4 of stream 'master'"
     ):
         master.put("users/a", 4)
     assert len(master.stored()) == 3
+
+
+def test_another_event_in_the_place_of_the_peers_is_not_written_on(
+    master: Node,
+) -> None:
+    event = master.put("users/a", 1)
+    master.store.compare_own(event.id, b"x" * 32)
+    with pytest.raises(StreamForked):
+        master.put("users/a", 2)
 
 
 def test_a_probe_writes_nothing_and_is_refused_like_a_write(master: Node) -> None:
