@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 import httpx
 import psutil
@@ -21,6 +21,7 @@ from tests.support.served_node import FakeNode
 
 LIMITS = Limits(
     body_bytes_max=100_000,
+    value_body_bytes_max=100_000,
     request_deadline_s=0.6,
     stop_deadline_s=1,
 )
@@ -209,22 +210,29 @@ class TestBadClients:
             time.sleep(1.0)
             assert (len(read_to_end(lazy)) > 4_000_000) is whole
 
-    def test_connections_over_the_limit_are_closed_and_the_others_served(
+    def test_over_the_limit_the_connection_that_is_idle_for_longest_has_to_go(
         self, node: FakeNode, port: int
     ) -> None:
         with serving(node, port, Limits(connection_count_max=5)), ExitStack() as open_:
             clients = [
                 open_.enter_context(
-                    socket.create_connection(("127.0.0.1", port), timeout=2)
+                    socket.create_connection(("127.0.0.1", port), timeout=5)
                 )
                 for _ in range(6)
             ]
-            assert read_to_end(clients.pop()) == b""
-            for client in clients:
+            for client in clients[1:]:
                 client.sendall(b"GET /live HTTP/1.1\r\nHost: n\r\n\r\n")
                 assert client.recv(100).startswith(b"HTTP/1.1 200")
-            clients[0].close()
-            time.sleep(0.1)
+            with suppress(ConnectionResetError):
+                assert read_to_end(clients[0]) == b""
+
+    def test_a_crowd_of_idle_clients_keeps_no_probe_out(
+        self, node: FakeNode, port: int
+    ) -> None:
+        with serving(node, port, Limits(connection_count_max=20)), ExitStack() as open_:
+            for _ in range(100):
+                idle = socket.create_connection(("127.0.0.1", port), timeout=5)
+                open_.enter_context(idle).sendall(b"GET /active HT")
             assert_alive(f"http://127.0.0.1:{port}")
 
 
