@@ -129,7 +129,7 @@ CoreEffect = Effect | LinkEffect
 
 
 class Core:
-    """One node's decisions. Every method returns nothing; `take_effects` gives the effects."""
+    """One node's decisions. After each call, `take_effects` gives what is to be done."""
 
     def __init__(
         self,

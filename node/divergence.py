@@ -53,5 +53,14 @@ def divergence(ours: Said, theirs: Said, *, own: str) -> str | None:
     return None
 
 
+def may_be_missing(ours: Head, theirs: Head, *, met: bool) -> bool:
+    """Whether to look up in Redis what the peer's copy of our own stream ends with.
+
+    A shorter copy is looked up once for each process of the peer (`met`: it was); one that
+    is as long as our stream or longer, and ends otherwise, always.
+    """
+    return ours != theirs and not (met and _count(theirs) < _count(ours))
+
+
 def _count(head: Head) -> int:
     return EventId.parse(head.id).n

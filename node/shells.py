@@ -18,7 +18,8 @@ from eventstore import (
 from node.bookkeeping import Bookkeeping, Record
 from node.clock import Clock, iso_utc
 from node.config import NodeConfig
-from node.link_messages import Heartbeat
+from node.divergence import may_be_missing
+from node.link_messages import Head, Heartbeat
 from node.notifications import StateChange
 from node.replication_setting import ReplicationSetting
 from node.roles import State
@@ -242,25 +243,21 @@ class Shells:
             self.bookkeeping.submit(lambda: self._meet_setting(self._peers_setting))
 
     def _check_own(self, heartbeat: Heartbeat) -> None:
-        """Look up what the peer's copy of our own stream ends with, if it may be missing.
-
-        That is: once for each process of the peer, and whenever it has as much as we have
-        or more, and ends otherwise.
-        """
+        """Look up what the peer's copy of our own stream ends with, if it may be missing."""
         own = self._config.role.value
         head = heartbeat.heads.get(own)
-        if head is None:
-            return
-        claimed, known = EventId.parse(head.id), self._store.snapshot.heads[Origin(own)]
+        known = self._store.snapshot.heads[Origin(own)]
+        ours = Head(str(known.id), known.digest.hex())
         met = heartbeat.instance == self._compared_with
-        same = (claimed, head.digest) == (known.id, known.digest.hex())
-        if same or (met and claimed.n < known.id.n):
+        if head is None or not may_be_missing(ours, head, met=met):
             return
         self._compared_with = heartbeat.instance
 
         def compare() -> None:
             try:
-                self._store.compare_own(claimed, bytes.fromhex(head.digest))
+                self._store.compare_own(
+                    EventId.parse(head.id), bytes.fromhex(head.digest)
+                )
             except (EventStoreError, ValueError) as error:
                 _log.warning("cannot compare with the peer's copy: %s", error)
 

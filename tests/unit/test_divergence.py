@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import attrs
+import pytest
 
-from node.divergence import divergence
+from node.divergence import divergence, may_be_missing
 from node.link_messages import Head
 from tests.support.links import HEARTBEAT
 
@@ -62,3 +63,20 @@ def test_equal_streams_with_unequal_entries_are_a_divergence() -> None:
 def test_entries_are_not_compared_between_fold_versions() -> None:
     other = attrs.evolve(SAME, digest="ee", fold_version=SAME.fold_version + 1)
     assert divergence(SAME, other, own="master") is None
+
+
+@pytest.mark.parametrize(
+    ("theirs", "met", "looked_up"),
+    [
+        (Head("10-3", "aa"), False, False),
+        (Head("9-2", "a2"), False, True),
+        (Head("9-2", "a2"), True, False),
+        (Head("10-3", "ax"), True, True),
+        (Head("12-5", "a5"), True, True),
+    ],
+    ids=["the same", "shorter, new process", "shorter, met", "another", "longer"],
+)
+def test_what_the_peer_holds_of_us_is_looked_up_where_it_may_be_missing(
+    theirs: Head, met: bool, looked_up: bool
+) -> None:
+    assert may_be_missing(Head("10-3", "aa"), theirs, met=met) is looked_up
