@@ -35,6 +35,7 @@ from node.roles import Role, State
 from node.situation import (
     ActivateTold,
     Active,
+    CannotServe,
     ChangeState,
     ConfirmAsked,
     DeadlinePassed,
@@ -48,11 +49,14 @@ from node.situation import (
     Outcome,
     PeerClaimed,
     PeerHeard,
+    PeerYielded,
     PromiseAsked,
     Promised,
     PromiseGiven,
+    RecordBothActive,
     Report,
     Situation,
+    Stalled,
     Starting,
     StartWindowClosed,
     Switch,
@@ -62,10 +66,19 @@ from node.situation import (
     Tell,
 )
 from node.supervision import step
-from node.switch_order import OwnFacts, Waiting, calls_of_giver, failed_prechecks
+from node.switch_order import (
+    OwnFacts,
+    Waiting,
+    against_handover,
+    calls_of_giver,
+    failed_prechecks,
+)
 
 STALL_INTERVALS = 1.5
 """A loop that turns later than this many intervals does not judge by that silence."""
+URGENT_PAUSE_S = 60.0
+"""A node that cannot serve tries to hand over, but not twice within this time (S15)."""
+_SICKNESS_LENGTH_MAX = 300
 _DIAL_LIMIT_INTERVALS = 3
 """A dial whose end was not told by then is forgotten."""
 _UNACKNOWLEDGED_COUNT_MAX = 1000
@@ -117,6 +130,17 @@ class PeerSpoke:
 
 
 @attrs.frozen
+class BothActive:
+    """Both nodes were active for `lasted_s`, and this one has given way."""
+
+    lasted_s: float
+    ours: Mapping[str, Head]
+    """Heads of the streams here as it gave way: what it had not seen is concurrent."""
+    theirs: Mapping[str, Head]
+    """The same at the peer; empty: it was lost before it could tell."""
+
+
+@attrs.frozen
 class Note:
     """A line for the log."""
 
@@ -124,8 +148,17 @@ class Note:
     alarming: bool = False
 
 
-LinkEffect = SendBytes | CloseConnection | Dial | PeerSpoke | Note
+LinkEffect = SendBytes | CloseConnection | Dial | PeerSpoke | BothActive | Note
 CoreEffect = Effect | LinkEffect
+
+
+@attrs.frozen
+class _Yielding:
+    """This node was active since `active_from_s`, and gave way with these heads."""
+
+    active_from_s: float
+    yielded_s: float
+    heads: Mapping[str, Head]
 
 
 class Core:
@@ -155,6 +188,21 @@ class Core:
         self.divergence: str | None = None
         """How the two nodes' data differ although they must not (D8)."""
         self._suspected = False
+        self.unserved: str | None = None
+        """Why this active node, which cannot serve, does not hand over (S15)."""
+        self._sick_from_s: float | None = None
+        self._urgent_s: float | None = None
+        """When a switch for sickness was begun here last."""
+        self._state_from_s = now_s
+        self._yield_count = 0
+        self._yielding: _Yielding | None = None
+        """How this node gave way to an active peer, until that has told its own part."""
+        self._peer_state_from_s = now_s
+        self._peer_yield_count = 0
+        self._fresh_from_s = now_s
+        """Connections opened since then ask the peer anew (S13)."""
+        self._fresh_from_sequence = 0
+        """Heartbeats from this one on were sent after the last stall."""
         self.peer: Heartbeat | None = None
         """The last heartbeat of the peer's present instance."""
         self.peer_instance: str | None = None
@@ -169,6 +217,8 @@ class Core:
         self._dialled_s = now_s - config.heartbeat_interval_s
         self._redial_s: float | None = None
         self._sequence = 0
+        self._spoke_s = now_s
+        """When a heartbeat was last due and, if there was a connection, sent."""
         self._sent_s: dict[int, float] = {}
         self._heard_by_peer_s: float | None = None
         self._told: tuple[State, str | None] | None = None
@@ -222,6 +272,7 @@ class Core:
             self._close_if_mute(number, now_s)
         if self._outgoing is None:
             self._dial(now_s)
+        self._check_sickness(now_s)
         self._send_heartbeat(now_s)
         self._settle(now_s)
 
@@ -265,7 +316,7 @@ class Core:
             self._flush(number)
         except Unacceptable as error:
             self._flush(number)
-            self._reject(connection, str(error), now_s)
+            self._reject(connection, str(error), self._opened_s[number], now_s)
             self._drop(number, now_s)
         except RemoteProtocolError as error:
             self._note_refusal(f"a link connection was dropped: {error}", now_s)
@@ -369,14 +420,24 @@ class Core:
             self.detector.count_anew(now_s)  # Making ready to start may take its time.
             self._turned_s = now_s
         late_s = now_s - self._turned_s
-        if late_s > STALL_INTERVALS * self._config.heartbeat_interval_s:
-            self.detector.count_anew(now_s)
-            if self._heard_by_peer_s is not None:
-                self._heard_by_peer_s = now_s  # S20 judges by silence as well.
-            self._effects.append(
-                Note(f"this node stood still for {late_s:.1f} s; silence counts anew")
-            )
         self._turned_s = now_s
+        if late_s > STALL_INTERVALS * self._config.heartbeat_interval_s:
+            self._distrust(late_s, now_s)
+
+    def _distrust(self, late_s: float, now_s: float) -> None:
+        """S13: what this node believed before it stood still is not to be believed."""
+        self.detector.count_anew(now_s)
+        if self._heard_by_peer_s is not None:
+            self._heard_by_peer_s = now_s  # S20 judges by silence as well.
+        self._fresh_from_s = now_s
+        self._fresh_from_sequence = self._sequence + 1
+        self._effects.append(
+            Note(f"this node stood still for {late_s:.1f} s; silence counts anew")
+        )
+        # The peer counts from our last word, which is older than the stall.
+        unsaid_s = now_s - self._spoke_s
+        if unsaid_s >= self._config.peer_lost_after_s:
+            self._step(Stalled(unsaid_s), now_s)
 
     def _settle(self, now_s: float) -> None:
         """Whatever follows from the time alone, and telling the peer what changed."""
@@ -396,6 +457,7 @@ class Core:
             self._step(DeadlinePassed(), now_s)
         self._check_unheard(now_s)
         self._check_waiting(now_s)
+        self._tell_both_active(now_s)
         if self._told != self._public():
             self._send_heartbeat(now_s)
 
@@ -405,12 +467,17 @@ class Core:
         for effect in effects:
             if isinstance(effect, Tell):
                 self._tell(effect)
+            elif isinstance(effect, RecordBothActive):
+                self._yield_count += 1
+                heads = self._facts().heads
+                self._yielding = _Yielding(self._state_from_s, now_s, heads)
             else:
                 self._effects.append(effect)
         if isinstance(self.situation.phase, HandingOver):
             # Silence counts from the moment the taker's promise has run out (S14).
             self.detector.count_anew(self.situation.phase.until_s)
         if self.state is not before:
+            self._state_from_s = now_s
             self.cancel_waiting(f"this node became {self.state}")
             self._send_heartbeat(now_s)
 
@@ -423,6 +490,56 @@ class Core:
         unheard_s = self._unheard_s(now_s)
         if unheard_s >= 2 * self._config.peer_lost_after_s:
             self._step(NotHeardByPeer(unheard_s), now_s)
+
+    def _check_sickness(self, now_s: float) -> None:
+        """S15: an active node that cannot serve hands over to a peer that can."""
+        problems = self._facts().problems
+        if self.state is State.PASSIVE or not problems:
+            self._sick_from_s = self.unserved = None
+            return
+        if self._sick_from_s is None:
+            self._sick_from_s = now_s
+        # As patient as with a silent peer: a Redis that is restarted is soon back.
+        patient = now_s - self._sick_from_s < self._config.peer_lost_after_s
+        if patient or not isinstance(self.situation.phase, Active):
+            return
+        sickness = "; ".join(f"{name}: {text}" for name, text in problems.items())
+        against = self._against_handover(now_s)
+        if against is None:
+            self.unserved, self._urgent_s = None, now_s
+            switch = self._name_switch(
+                self._rng.randbytes(4).hex(),
+                f"{self._config.role} node",
+                f"it cannot serve: {sickness[:_SICKNESS_LENGTH_MAX]}",
+            )
+            self._step(CannotServe(attrs.evolve(switch, urgent=True)), now_s)
+        elif against != self.unserved:
+            self.unserved = against
+            text = f"this node cannot serve ({sickness}) and goes on: {against}"
+            self._effects.append(Note(text, alarming=True))
+
+    def _against_handover(self, now_s: float) -> str | None:
+        if self._urgent_s is not None and now_s - self._urgent_s < URGENT_PAUSE_S:
+            return f"it tried to hand over within the last {URGENT_PAUSE_S:g} s"
+        return against_handover(
+            self.peer,
+            link_open=self.is_connected(now_s),
+            heard_by_peer=self.is_heard_by_peer(now_s),
+        )
+
+    def _tell_both_active(self, now_s: float) -> None:
+        """That both were active is told with the peer's part in it, once that is known."""
+        ours, peer = self._yielding, self.peer
+        if ours is None:
+            return
+        began_s, heads = ours.active_from_s, {}
+        if peer is not None and peer.state is State.ACTIVE:
+            began_s, heads = max(began_s, self._peer_state_from_s), dict(peer.heads)
+        elif self.detector.verdict(now_s) is None:
+            return  # Its next heartbeat tells.
+        self._yielding = None
+        lasted_s = max(0.0, ours.yielded_s - began_s)
+        self._effects.append(BothActive(lasted_s, ours.heads, heads))
 
     def _check_waiting(self, now_s: float) -> None:
         waiting = self.waiting
@@ -501,12 +618,15 @@ class Core:
         if connection.dialled:
             # Its answer to our hello. An incoming hello is as old as its dial, and a
             # heartbeat follows it at once.
-            self._step(PeerHeard(hello.state, hello.instance, hello.promise), now_s)
+            fresh = self._opened_s[number] >= self._fresh_from_s
+            heard = PeerHeard(hello.state, hello.instance, hello.promise, fresh)
+            self._step(heard, now_s)
             self._send_heartbeat(now_s)
 
     def _meet_instance(self, number: int, instance: str, now_s: float) -> None:
         """The peer's process is another one: nothing of the old one counts."""
         self.peer_instance, self.peer = instance, None
+        self._peer_yield_count = 0
         self._heard_by_peer_s = now_s
         self._sent_s.clear()
         for old in (self._incoming, self._outgoing):
@@ -531,10 +651,15 @@ class Core:
             self._heard_by_peer_s = max(sent_s, self._heard_by_peer_s or sent_s)
             for sequence in [s for s in self._sent_s if s < heartbeat.heard_sequence]:
                 del self._sent_s[sequence]
+        self._peer_state_from_s = now_s - heartbeat.state_age_ms / 1000
         self._effects.append(PeerSpoke(heartbeat))
         self._compare(heartbeat)
-        heard = PeerHeard(heartbeat.state, heartbeat.instance, heartbeat.promise)
-        self._step(heard, now_s)
+        fresh = heartbeat.heard_sequence >= self._fresh_from_sequence
+        state, instance = heartbeat.state, heartbeat.instance
+        self._step(PeerHeard(state, instance, heartbeat.promise, fresh), now_s)
+        if heartbeat.yield_count > self._peer_yield_count:
+            self._peer_yield_count = heartbeat.yield_count
+            self._step(PeerYielded(), now_s)
 
     def _mark_heard(self, now_s: float) -> None:
         if self.detector.verdict(now_s) is not None:
@@ -571,7 +696,9 @@ class Core:
             return
         self._step(_as_observation(message), now_s)
 
-    def _reject(self, connection: Connection, problem: str, now_s: float) -> None:
+    def _reject(
+        self, connection: Connection, problem: str, opened_s: float, now_s: float
+    ) -> None:
         """The other side cannot be our peer. Only the configured address may claim (S18)."""
         if not connection.dialled:
             self._note_refusal(f"a link connection was refused: {problem}", now_s)
@@ -585,6 +712,8 @@ class Core:
             return
         if claim.instance == self._identity.instance:
             return  # We dialled ourselves.
+        if opened_s < self._fresh_from_s:
+            return  # S13: said before we stood still.
         self.detector.heard(now_s)
         self.detector.connection_ended()
         # Two nodes of one role cannot agree by S4: both stay as they are, and say so.
@@ -613,7 +742,7 @@ class Core:
         return Greeting(*self._public())
 
     def _send_heartbeat(self, now_s: float) -> None:
-        self._told = self._public()
+        self._told, self._spoke_s = self._public(), now_s
         if self._outgoing is None:
             return
         facts = self._facts()
@@ -629,6 +758,8 @@ class Core:
             role=self._config.role,
             state=state,
             promise=promise,
+            state_age_ms=int(1000 * (now_s - self._state_from_s)),
+            yield_count=self._yield_count,
             version=self._identity.version,
             **{f.name: getattr(facts, f.name) for f in attrs.fields(Facts)},
         )

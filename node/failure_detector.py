@@ -62,10 +62,9 @@ class FailureDetector:
     def verdict(self, now_s: float) -> PeerLost | None:
         """That the peer is lost, and by which evidence; None: it may be there.
 
-        Until a peer was heard there is nothing to lose: the start window decides (S2).
+        While a node starts, the start window decides instead (S2). A node that has never
+        heard a peer, and then stood still, needs a verdict as well.
         """
-        if self.heard_s is None:
-            return None
         silent_s = self.silent_s(now_s)
         if self._goodbye:
             evidence = Evidence.GOODBYE
@@ -75,13 +74,12 @@ class FailureDetector:
             evidence = Evidence.SILENCE
         else:
             return None
-        return PeerLost(evidence, now_s - self.heard_s)
+        silent_from_s = self.counted_from_s if self.heard_s is None else self.heard_s
+        return PeerLost(evidence, now_s - silent_from_s)
 
     @property
-    def due_s(self) -> float | None:
+    def due_s(self) -> float:
         """When silence will be loss, if nothing is heard until then."""
-        if self.heard_s is None:
-            return None
         limit_s = self.interval_s if self._refused else self.lost_after_s
         return self._counted_since_s() + limit_s
 

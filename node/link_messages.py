@@ -83,6 +83,10 @@ class Heartbeat:
     role: Role
     state: State
     promise: str | None
+    state_age_ms: int
+    """How long the sender has been in this state."""
+    yield_count: int
+    """How often this process gave way because both nodes were active (S5, S20)."""
     heads: Mapping[str, Head]
     """By origin, with `digest` and `entry_count` taken as one snapshot (D8)."""
     digest: str
@@ -248,6 +252,8 @@ def _read_heartbeat(fields: _Fields) -> Heartbeat:
         role=fields.role("role"),
         state=fields.state("state"),
         promise=fields.optional_text("promise"),
+        state_age_ms=fields.number("state_age_ms", default=0),
+        yield_count=fields.number("yield_count", default=0),
         heads=fields.heads("heads"),
         digest=fields.text("digest", default=""),
         entry_count=fields.number("entry_count", default=0),
@@ -271,6 +277,7 @@ def _read_switch(fields: _Fields) -> SwitchMessage | None:
         giver=inner.role("giver"),
         actor=inner.text("actor"),
         reason=inner.text("reason"),
+        urgent=inner.truth("urgent", default=False),
     )
     named = fields.text("step")
     if named not in set(SwitchStep):

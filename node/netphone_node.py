@@ -242,7 +242,7 @@ class NetPhoneNode:
     @property
     def state(self) -> State:
         """Whether this node serves at this moment."""
-        return self._runtime.view.state
+        return self._runtime.state
 
     def active_role(self) -> Role | None:
         """Which node is active, as this one knows; None: none, or unknown."""

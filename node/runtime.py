@@ -17,6 +17,7 @@ import attrs
 from node.clock import Clock
 from node.config import NodeConfig
 from node.core import (
+    BothActive,
     CloseConnection,
     Core,
     CoreEffect,
@@ -34,6 +35,7 @@ from node.situation import (
     ChangeState,
     FreezeWrites,
     Observation,
+    RecordBothActive,
     Report,
     RetireService,
     RunCallbacks,
@@ -93,6 +95,7 @@ class View:
     peer: Heartbeat | None = None
     problem: str | None = None
     divergence: str | None = None
+    unserved: str | None = None
     switch_step: str | None = None
     waiting_for_calls: int = 0
 
@@ -108,6 +111,7 @@ class Effects(Protocol):
     def await_head(self, effect: AwaitHead) -> None: ...
     def report(self, report: Report) -> None: ...
     def peer_spoke(self, heartbeat: Heartbeat) -> None: ...
+    def both_active(self, effect: BothActive) -> None: ...
     def realign_heartbeat(self, realign: Callable[[], None]) -> None: ...
 
 
@@ -118,6 +122,7 @@ class Runtime:
         self, config: NodeConfig, core: Core, effects: Effects, clock: Clock
     ) -> None:
         self._interval_s = config.heartbeat_interval_s
+        self._distrusted_after_s = config.peer_lost_after_s
         self._core = core
         self._effects = effects
         self._clock = clock
@@ -156,6 +161,17 @@ class Runtime:
         """Whether the loop turns; not whether somebody else's thread does."""
         stale_s = self._clock.now_s() - self._turned_s
         return self._thread.is_alive() and stale_s < LIVE_INTERVALS * self._interval_s
+
+    @property
+    def state(self) -> State:
+        """What may be said of the state at this moment.
+
+        Passive while no heartbeat was made for longer than the peer waits: on waking an
+        active node steps down (S13), but whoever asks first must not be told otherwise.
+        """
+        still_s = self._clock.now_s() - self._ticked_s
+        stalled = still_s > self._distrusted_after_s
+        return State.PASSIVE if stalled else self.view.state
 
     def stop(self, limit_s: float) -> None:
         """Say goodbye to the peer, then end loop, heartbeat and link."""
@@ -246,6 +262,8 @@ class Runtime:
                 _log.log(logging.ERROR if alarming else logging.INFO, "%s", text)
             case PeerSpoke(heartbeat):
                 self._effects.peer_spoke(heartbeat)
+            case BothActive():
+                self._effects.both_active(effect)
             case ChangeState():
                 self.view = attrs.evolve(self.view, state=effect.state)
                 self._effects.change_state(effect)
@@ -261,8 +279,8 @@ class Runtime:
                 self._effects.await_head(effect)
             case Report():
                 self._effects.report(effect)
-            case Tell():
-                raise AssertionError("core has sent it")
+            case Tell() | RecordBothActive():
+                raise AssertionError("core has dealt with it")
             case _:
                 assert_never(effect)
 
@@ -278,6 +296,7 @@ class Runtime:
             peer=core.peer,
             problem=core.problem,
             divergence=core.divergence,
+            unserved=core.unserved,
             switch_step=core.situation.switch_step or waiting,
             waiting_for_calls=core.waiting_for_calls(),
         )

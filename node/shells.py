@@ -18,6 +18,7 @@ from eventstore import (
 from node.bookkeeping import Bookkeeping, Record
 from node.clock import Clock, iso_utc
 from node.config import NodeConfig
+from node.core import BothActive
 from node.divergence import may_be_missing
 from node.link_messages import Head, Heartbeat
 from node.notifications import StateChange
@@ -191,6 +192,12 @@ class Shells:
             }
             Hook(command).run(variables, self._config.hook_deadline_s, self._counts)
 
+    def both_active(self, effect: BothActive) -> None:
+        _log.warning(
+            "both nodes were active for %.3f s, and this one has given way",
+            effect.lasted_s,
+        )
+
     # Planned switch (S14).
 
     def freeze_writes(self, effect: FreezeWrites) -> None:
@@ -220,6 +227,8 @@ class Shells:
         threading.Thread(target=wait, name="await head", daemon=True).start()
 
     def report(self, report: Report) -> None:
+        if report.switch.urgent:
+            _log.warning("hand-over: %s: %s", report.outcome, report.text)
         self._report(report)
 
     def realign_heartbeat(self, realign: Callable[[], None]) -> None:

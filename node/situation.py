@@ -34,6 +34,8 @@ class Switch:
     giver: Role
     actor: str
     reason: str
+    urgent: bool = False
+    """Begun by a giver that cannot serve; goes on without the confirmation (S15)."""
 
 
 # Phases: what a node is about. Outside, they read as active or passive.
@@ -111,7 +113,9 @@ class Situation:
     limits: Limits
     phase: Phase = Starting()
     awaited: Switch | None = None
-    """The switch whose outcome the operator, at this master, still waits for."""
+    """The switch whose outcome is still to be reported: to the operator, at the master that
+    ordered it, or to the log, at the giver that began an urgent one.
+    """
 
     @property
     def state(self) -> State:
@@ -168,6 +172,8 @@ class PeerHeard:
     instance: str
     promise: str | None = None
     """Id of the switch for which it has promised to activate."""
+    fresh: bool = True
+    """Whether it was said after a word of ours that we sent after our last stall (S13)."""
 
 
 @attrs.frozen
@@ -196,6 +202,26 @@ class NotHeardByPeer:
     """The active peer has not heard us for two `peer_lost_after_s` (S20)."""
 
     unheard_s: float
+
+
+@attrs.frozen
+class PeerYielded:
+    """The peer was active as well, and has given way to this node (S5, S20)."""
+
+
+@attrs.frozen
+class Stalled:
+    """This node stood still, and has said nothing for `peer_lost_after_s` (S13)."""
+
+    still_s: float
+    """Since its last heartbeat."""
+
+
+@attrs.frozen
+class CannotServe:
+    """This node is sick and its peer is well: time to hand over (S15)."""
+
+    switch: Switch
 
 
 @attrs.frozen
@@ -289,6 +315,9 @@ Observation = (
     | PeerLost
     | StartWindowClosed
     | NotHeardByPeer
+    | PeerYielded
+    | Stalled
+    | CannotServe
     | DeadlinePassed
     | SwitchOrdered
     | GiveAsked
@@ -322,6 +351,11 @@ class RunCallbacks:
     """Run what was registered for a change to `state` (S17)."""
 
     state: State
+
+
+@attrs.frozen
+class RecordBothActive:
+    """Both nodes were active, and this one gives way: a fact to be recorded."""
 
 
 @attrs.frozen
@@ -397,6 +431,7 @@ class Report:
 Effect = (
     ChangeState
     | RunCallbacks
+    | RecordBothActive
     | RetireService
     | FreezeWrites
     | ThawWrites

@@ -27,6 +27,7 @@ from node.situation import (
     Active,
     Asked,
     AwaitHead,
+    CannotServe,
     ChangeState,
     ConfirmAsked,
     DeadlinePassed,
@@ -46,14 +47,17 @@ from node.situation import (
     PeerClaimed,
     PeerHeard,
     PeerLost,
+    PeerYielded,
     PromiseAsked,
     Promised,
     PromiseGiven,
+    RecordBothActive,
     Report,
     RetireService,
     RunCallbacks,
     ServiceRetired,
     Situation,
+    Stalled,
     Starting,
     StartWindowClosed,
     Switch,
@@ -97,8 +101,10 @@ def _step_starting(now: Situation, observed: Observation) -> Step:
             return _meet(attrs.evolve(now, phase=Passive()), observed)
         case PeerLost():
             return now, ()  # S2: only the start window decides before a peer was heard.
-        case NotHeardByPeer() | DeadlinePassed():
+        case NotHeardByPeer() | PeerYielded() | Stalled() | DeadlinePassed():
             return now, ()  # We are not active, and wait for nothing.
+        case CannotServe():
+            return now, ()  # We do not serve.
         case SwitchOrdered(switch) | GiveAsked(switch):
             return now, _decline(now, switch, "this node is still starting")
         case ConfirmAsked(switch) | PromiseAsked(switch):
@@ -119,14 +125,15 @@ def _step_passive(now: Situation, observed: Observation, now_s: float) -> Step:
             return _take_over(now, observed)
         case StartWindowClosed() | NotHeardByPeer() | DeadlinePassed():
             return now, ()  # Late: a peer was heard, and we are not active.
+        case PeerYielded() | Stalled() | CannotServe():
+            return now, ()  # We do not serve.
         case SwitchOrdered(switch):
             asked = Asked(switch, now_s + now.limits.whole_s)
             told = Tell(SwitchStep.GIVE, switch)
             return attrs.evolve(now, phase=asked, awaited=switch), (told,)
         case GiveAsked(switch):
             return now, (_abort(switch, "this node is not active"),)
-        case ConfirmAsked(switch) | PromiseAsked(switch) if now.role is Role.MASTER:
-            # It orders every switch; one it did not order, or gave up, is over.
+        case ConfirmAsked(switch) | PromiseAsked(switch) if _is_given_up(now, switch):
             return now, (_abort(switch, "the master has given this switch up"),)
         case ConfirmAsked(switch, head):
             return now, (AwaitHead(switch, head),)
@@ -150,20 +157,26 @@ def _step_active(now: Situation, observed: Observation, now_s: float) -> Step:
             if now.role is Role.MASTER:
                 return now, ()  # S5: the standby yields.
             # The standby yields: its changes are kept, so nothing is lost by stopping.
-            return _deactivate(
-                now, "both nodes are active and this is the standby", "S5"
-            )
+            return _yield(now, "both nodes are active and this is the standby", "S5")
         case PeerHeard():
             return now, ()  # S3: it stays as it is; there is no switching back.
         case PeerClaimed() | PeerLost() | StartWindowClosed() | DeadlinePassed():
             return now, ()  # An active node goes on serving.
         case NotHeardByPeer(unheard_s):
+            reason = "the standby is active and does not hear this master"
+            return _yield(now, reason, "S20", {"unheard_s": round(unheard_s, 3)})
+        case PeerYielded():
+            # Both held the address: who has it must say so anew.
+            return now, (RunCallbacks(State.ACTIVE),)
+        case Stalled(still_s):
             return _deactivate(
                 now,
-                "the standby is active and does not hear this master",
-                "S20",
-                {"unheard_s": round(unheard_s, 3)},
+                "this node stood still and cannot know who serves",
+                "S13",
+                {"still_s": round(still_s, 3)},
             )
+        case CannotServe(switch):
+            return _give(attrs.evolve(now, awaited=switch), switch, now_s)
         case SwitchOrdered(switch):
             return _give(attrs.evolve(now, awaited=switch), switch, now_s)
         case GiveAsked(switch):
@@ -195,7 +208,14 @@ def _step_giving(
             return _roll_back(now, phase, f"the taker is lost ({evidence})")
         case NotHeardByPeer():
             return _roll_back(now, phase, "the taker does not hear this node")
+        case Stalled():
+            back, effects = _roll_back(now, phase, "the giver stood still")
+            after, more = _step_active(back, observed, now_s)
+            return after, effects + more
         case DeadlinePassed():
+            unconfirmed = phase.step in (GivingStep.FREEZING, GivingStep.CONFIRMING)
+            if switch.urgent and unconfirmed:
+                return _retire(now, phase, now_s)  # S15: it cannot be had.
             return _roll_back(now, phase, f"{_WAITED_FOR[phase.step]} in time")
         case SwitchAborted(aborted, why):
             if aborted.id != switch.id:
@@ -209,8 +229,7 @@ def _step_giving(
         case HeadConfirmed(ours):
             if ours.id != switch.id or phase.step is not GivingStep.CONFIRMING:
                 return now, ()
-            retire = RetireService(switch)
-            return _next_step(now, phase, GivingStep.RETIRING, now_s), (retire,)
+            return _retire(now, phase, now_s)
         case ServiceRetired(ours):
             if ours.id != switch.id or phase.step is not GivingStep.RETIRING:
                 return now, ()
@@ -228,6 +247,8 @@ def _step_giving(
             return now, (_abort(other, "the taker is active already"),)
         case PeerClaimed() | StartWindowClosed() | HeadReached() | ActivateTold():
             return now, ()  # Nothing of this concerns a giver.
+        case PeerYielded() | CannotServe():
+            return now, ()  # It hands over already.
         case _:
             assert_never(observed)
 
@@ -250,10 +271,8 @@ def _step_handing_over(
             return after, (ThawWrites(), *effects)
         case PeerClaimed(state=state):
             if now_s < phase.until_s:
-                return (
-                    now,
-                    (),
-                )  # It may be the taker, and still activate: S4 has to wait.
+                # It may be the taker, and still activate: S4 has to wait.
+                return now, ()
             if state is State.ACTIVE:
                 return _handed_over(over)
             after, effects = _meet(over, observed)
@@ -266,6 +285,8 @@ def _step_handing_over(
             return now, ()  # Its heartbeats will show that the promise is gone.
         case StartWindowClosed() | NotHeardByPeer() | DeadlinePassed():
             return now, ()  # We wait for the taker, or for proof that it is gone.
+        case PeerYielded() | Stalled() | CannotServe():
+            return now, ()  # We do not serve any more.
         case WritesFrozen() | HeadConfirmed() | ServiceRetired() | PromiseGiven():
             return now, ()  # Repeated.
         case HeadReached() | ActivateTold():
@@ -309,6 +330,8 @@ def _step_asked(
             return now, _decline(now, other, "a switch is under way")
         case PeerClaimed() | StartWindowClosed() | NotHeardByPeer() | ActivateTold():
             return now, ()  # The standby still serves; we promised nothing yet.
+        case PeerYielded() | Stalled() | CannotServe():
+            return now, ()  # We do not serve.
         case WritesFrozen() | HeadConfirmed() | ServiceRetired() | PromiseGiven():
             return now, ()  # Nothing of this concerns a taker.
         case _:
@@ -326,7 +349,7 @@ def _step_promised(
                 return now, ()
             if now_s >= phase.until_s:
                 return passive, ()  # Too late: the giver may have come back by now.
-            return _activate(now, f"planned switch: {switch.reason}", "S14")
+            return _activate(now, *_cause(switch))
         case DeadlinePassed():
             return passive, ()  # S4 and S6 decide from here on.
         case PeerHeard(instance=instance):
@@ -347,6 +370,11 @@ def _step_promised(
             return now, _decline(now, other, "a switch is under way")
         case PeerClaimed() | StartWindowClosed() | NotHeardByPeer() | HeadReached():
             return now, ()  # Nothing of this concerns a promise.
+        case PeerYielded() | Stalled() | CannotServe():
+            return (
+                now,
+                (),
+            )  # We do not serve; a late word to activate is refused by time.
         case WritesFrozen() | HeadConfirmed() | ServiceRetired() | PromiseGiven():
             return now, ()  # Nothing of this concerns a taker.
         case _:
@@ -366,9 +394,18 @@ def _meet(now: Situation, observed: PeerHeard | PeerClaimed) -> Step:
     if observed.state is State.ACTIVE:
         # S3: it keeps the service, even when we are the master.
         return _give_up(now, "the standby is active; it did not tell us to take over")
-    if now.role is Role.MASTER:
-        return _activate(now, "neither node is active and this is the master", "S4")
-    return now, ()  # S4: the master will activate itself.
+    if now.role is Role.STANDBY:
+        # S4: the master will activate itself.
+        text = "the taker did not activate when told; the master will, by itself (S4)"
+        return attrs.evolve(now, awaited=None), _report(now, Outcome.FAILED, text)
+    if isinstance(observed, PeerHeard) and not observed.fresh:
+        return now, ()  # S13: since it said so, it may have taken over from us.
+    return _activate(now, "neither node is active and this is the master", "S4")
+
+
+def _is_given_up(now: Situation, switch: Switch) -> bool:
+    """Whether `switch` cannot be under way any more: the master orders all but urgent ones."""
+    return now.role is Role.MASTER and not switch.urgent
 
 
 def _take_over(now: Situation, lost: PeerLost) -> Step:
@@ -388,7 +425,7 @@ def _activate(
     evidence: Mapping[str, str | float] | None = None,
 ) -> Step:
     changed = ChangeState(State.ACTIVE, reason, rule, evidence or {})
-    outcome = Outcome.DONE if rule == "S14" else Outcome.FAILED
+    outcome = Outcome.DONE if rule in ("S14", "S15") else Outcome.FAILED
     text = f"the {now.role} is active: {reason} ({rule})"
     return (
         attrs.evolve(now, phase=Active(), awaited=None),
@@ -404,6 +441,17 @@ def _deactivate(
 ) -> Step:
     changed = ChangeState(State.PASSIVE, reason, rule, evidence or {})
     return attrs.evolve(now, phase=Passive()), (changed, RunCallbacks(State.PASSIVE))
+
+
+def _yield(
+    now: Situation,
+    reason: str,
+    rule: str,
+    evidence: Mapping[str, str | float] | None = None,
+) -> Step:
+    """Of two active nodes this one gives way."""
+    after, effects = _deactivate(now, reason, rule, evidence)
+    return after, (*effects, RecordBothActive())
 
 
 def _give(now: Situation, switch: Switch, now_s: float) -> Step:
@@ -424,12 +472,24 @@ def _next_step(
     return attrs.evolve(now, phase=attrs.evolve(phase, step=following, until_s=until_s))
 
 
+def _retire(now: Situation, phase: Giving, now_s: float) -> Step:
+    after = _next_step(now, phase, GivingStep.RETIRING, now_s)
+    return after, (RetireService(phase.switch),)
+
+
 def _hand_over(now: Situation, switch: Switch, now_s: float) -> Step:
-    changed = ChangeState(State.PASSIVE, f"planned switch: {switch.reason}", "S14")
+    changed = ChangeState(State.PASSIVE, *_cause(switch))
     handing = HandingOver(switch, now_s + now.limits.step_s)
     # Its callbacks have run already, while it retired (S17).
     told = Tell(SwitchStep.ACTIVATE, switch)
     return attrs.evolve(now, phase=handing), (changed, told)
+
+
+def _cause(switch: Switch) -> tuple[str, str]:
+    """The reason and the rule of a change of state by `switch`."""
+    if switch.urgent:
+        return f"hand-over: {switch.reason}", "S15"
+    return f"planned switch: {switch.reason}", "S14"
 
 
 def _handed_over(over: Situation) -> Step:
@@ -449,7 +509,11 @@ def _roll_back(now: Situation, phase: Giving, why: str) -> Step:
 
 def _promise(now: Situation, switch: Switch, now_s: float) -> Step:
     phase = Promised(switch, now_s + now.limits.step_s)
-    return attrs.evolve(now, phase=phase), (Tell(SwitchStep.PROMISED, switch),)
+    told = Tell(SwitchStep.PROMISED, switch)
+    if now.awaited in (None, switch):
+        return attrs.evolve(now, phase=phase), (told,)
+    reports = _report(now, Outcome.FAILED, "the other node hands over meanwhile")
+    return attrs.evolve(now, phase=phase, awaited=None), (told, *reports)
 
 
 def _give_up(now: Situation, why: str) -> Step:

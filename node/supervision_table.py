@@ -18,6 +18,7 @@ from node.situation import (
     Active,
     Asked,
     AwaitHead,
+    CannotServe,
     ChangeState,
     ConfirmAsked,
     DeadlinePassed,
@@ -37,15 +38,18 @@ from node.situation import (
     PeerClaimed,
     PeerHeard,
     PeerLost,
+    PeerYielded,
     Phase,
     PromiseAsked,
     Promised,
     PromiseGiven,
+    RecordBothActive,
     Report,
     RetireService,
     RunCallbacks,
     ServiceRetired,
     Situation,
+    Stalled,
     Starting,
     StartWindowClosed,
     Switch,
@@ -86,7 +90,8 @@ Each section asks one phase about everything that can be observed.
 - *Where* narrows a row to a role or a step of giving; elsewhere that observation changes
   nothing. Empty: it holds in all of them.
 - Effects are carried out in the order given. *Report* tells the operator who ordered the
-  switch, and so happens at the master only.
+  switch, and so happens at the master only; of a node that hands over because it cannot serve,
+  it tells its log.
 - The master is never asked to give: it orders every switch, and the standby refuses orders.
 - A narrower observation (a new instance of the peer, another switch, too late, after the
   promise) has a row of its own only where it makes a difference.
@@ -134,6 +139,8 @@ def observations(role: Role, switch: Switch) -> Iterator[Seen]:
         yield Seen(said, PeerHeard(state, peer))
         heard = PeerHeard(state, reborn)
         yield Seen(f"a new instance of the peer says {state}", heard, said)
+    stale = PeerHeard(State.PASSIVE, peer, fresh=False)
+    yield Seen("the peer said passive before this node stood still", stale)
     promising = PeerHeard(State.PASSIVE, peer, switch.id)
     said = "the peer says passive"
     yield Seen("the peer says passive and shows the promise", promising, said)
@@ -148,6 +155,10 @@ def observations(role: Role, switch: Switch) -> Iterator[Seen]:
     yield Seen(
         "the active standby does not hear this node (master)", NotHeardByPeer(6.0)
     )
+    yield Seen("the peer has given way to this node", PeerYielded())
+    yield Seen("this node stood still for too long", Stalled(9.0))
+    urgent = attrs.evolve(switch, id="urgent", urgent=True)
+    yield Seen("this node cannot serve and the peer is well", CannotServe(urgent))
     yield Seen("the deadline passes", DeadlinePassed(), now_s=LATE_S)
     another = attrs.evolve(switch, id="another")
     for name, ours, others in zip(
@@ -155,6 +166,10 @@ def observations(role: Role, switch: Switch) -> Iterator[Seen]:
     ):
         yield Seen(name, ours)
         yield Seen(f"{name} (another switch)", others, name)
+    asked = "the giver asks whether its events are here"
+    yield Seen(f"{asked} (it cannot serve)", ConfirmAsked(urgent, "1-1"), asked)
+    asked = "the giver asks for the promise"
+    yield Seen(f"{asked} (it cannot serve)", PromiseAsked(urgent), asked)
     told = "the giver says: activate"
     yield Seen(f"{told}, too late", ActivateTold(switch), told, LATE_S)
     told = "the taker has promised"
@@ -213,6 +228,12 @@ def sections() -> Iterator[tuple[str, tuple[Situation, ...]]]:
         for switch in (giving, taking)
     ]
     yield "Giving", tuple(_situation(phase.switch.giver, phase) for phase in steps)
+    sick = [
+        attrs.evolve(phase, switch=attrs.evolve(phase.switch, urgent=True))
+        for phase in steps
+    ]
+    title = "Giving, because it cannot serve"
+    yield title, tuple(_situation(phase.switch.giver, phase) for phase in sick)
     over = [HandingOver(switch, LATE_S) for switch in (giving, taking)]
     yield "Handing over", tuple(_situation(phase.switch.giver, phase) for phase in over)
     yield "Asked", (_situation(Role.MASTER, Asked(taking, LATE_S)),)
@@ -228,7 +249,11 @@ def switch_of(giver: Role) -> Switch:
 
 def _situation(role: Role, phase: Phase) -> Situation:
     bare = Situation(role, LIMITS, phase)
-    return attrs.evolve(bare, awaited=bare.switch if role is Role.MASTER else None)
+    switch = bare.switch
+    awaits = switch is not None and (
+        switch.giver is role if switch.urgent else role is Role.MASTER
+    )
+    return attrs.evolve(bare, awaited=switch if awaits else None)
 
 
 def page() -> str:
@@ -319,6 +344,8 @@ def _in_words(effect: Effect) -> str:
             return f"**become {state}** ({rule}: {reason})"
         case RunCallbacks(state):
             return f"run the {state} callbacks"
+        case RecordBothActive():
+            return "record that both were active"
         case RetireService():
             return "run the passive callbacks while still active"
         case FreezeWrites():

@@ -74,6 +74,21 @@ def failed_prechecks(
     return tuple(found)
 
 
+def against_handover(
+    peer: PeerFacts | None, *, link_open: bool, heard_by_peer: bool
+) -> str | None:
+    """Why a node that cannot serve does not hand over to `peer`; None: it should (S15)."""
+    if peer is None or not link_open:
+        return "the peer is not connected"
+    if peer.state is State.ACTIVE:
+        return "the peer is active as well"
+    if not heard_by_peer:
+        return "the peer does not hear this node"
+    if not peer.ready:
+        return f"the peer is not ready{_because(peer.problems)}"
+    return None
+
+
 def _because(problems: Mapping[str, str]) -> str:
     return "".join(f"; {name}: {text}" for name, text in problems.items())
 

@@ -57,6 +57,9 @@ class Node:
         self.instance = instance
         self.frozen = self.serving = self.paused = self.dead = False
         self.calls = 0
+        self.problems: dict[str, str] = {}
+        self.redis_hangs = False
+        """Whether a freeze waits for Redis, for ever."""
         self._world = world
         self._interval_s = config.heartbeat_interval_s
         self._unread: list[Callable[[], None]] = []
@@ -149,7 +152,8 @@ class Node:
                 self._world.reports.append(effect)
             case FreezeWrites(switch):
                 self.frozen = True
-                self._observe_later(WritesFrozen(switch, "5-1"))
+                if not self.redis_hangs:
+                    self._observe_later(WritesFrozen(switch, "5-1"))
             case ThawWrites():
                 self.frozen = False
             case RetireService(switch):
@@ -172,8 +176,8 @@ class Node:
             digest="ef",
             entry_count=1,
             fold_version=1,
-            problems={},
-            ready=True,
+            problems=self.problems,
+            ready=not self.problems,
             replicating=True,
             replication_revision=0,
             replication_enabled=True,

@@ -17,15 +17,15 @@ def detector(*, heard_s: float | None = HEARD_S) -> FailureDetector:
     return found
 
 
-def test_before_the_first_word_there_is_nobody_to_lose() -> None:
+def test_before_the_first_word_silence_counts_from_the_beginning() -> None:
     never = detector(heard_s=None)
-    never.refused()
-    never.connection_ended()
-    never.goodbye()
-    assert never.verdict(1000.0) is None
-    assert never.due_s is None
     assert never.heard_s is None
+    assert never.verdict(92.999) is None
+    assert never.verdict(93.0) == PeerLost(Evidence.SILENCE, 3.0)
+    assert never.due_s == 93.0
     assert never.silent_s(95.0) == 5.0
+    never.count_anew(100.0)  # It stood still: from there on only.
+    assert never.verdict(102.999) is None
 
 
 def test_silence_is_loss_exactly_at_the_limit() -> None:

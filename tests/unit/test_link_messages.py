@@ -100,6 +100,8 @@ OPTIONAL: dict[str, Any] = {
     "calls": 0,
     "version": "",
     "promise": None,
+    "state_age_ms": 0,
+    "yield_count": 0,
 }
 
 
@@ -169,12 +171,23 @@ def test_a_field_outside_its_limits_is_refused_by_name(
         unpack(repacked(message, **{field: value}))
 
 
-@pytest.mark.parametrize("field", [f.name for f in attrs.fields(type(TO_STANDBY))])
+NEEDED_OF_SWITCH = [
+    f.name for f in attrs.fields(type(TO_STANDBY)) if f.name != "urgent"
+]
+
+
+@pytest.mark.parametrize("field", NEEDED_OF_SWITCH)
 def test_every_field_of_a_switch_is_needed(field: str) -> None:
     _, fields = fields_of(SWITCH)
     del fields["switch"][field]
     with pytest.raises(RemoteProtocolError, match=f"'{field}' of a 'switch'"):
         unpack(msgpack.packb(["switch", fields]))
+
+
+def test_s18_a_switch_of_an_earlier_version_is_not_urgent() -> None:
+    _, fields = fields_of(SWITCH)
+    del fields["switch"]["urgent"]
+    assert unpack(msgpack.packb(["switch", fields])) == SWITCH
 
 
 def test_the_limits_are_what_may_still_be_said() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from node import runtime as under_test
 from node.clock import SystemClock
-from node.core import Core, Note
+from node.core import BothActive, Core, Note
 from node.link_messages import Heartbeat
 from node.link_protocol import Identity
 from node.roles import Role, State
@@ -82,6 +82,9 @@ class Carried:
     def report(self, report: Report) -> None:
         self.reports.append(report)
         self._did("report")
+
+    def both_active(self, effect: BothActive) -> None:
+        self.done.append("both active")
 
     def peer_spoke(self, heartbeat: Heartbeat) -> None:
         self.done.append("peer spoke")
@@ -310,7 +313,31 @@ def test_a_loop_that_does_not_turn_is_not_live(master: Node) -> None:
     assert begun.wait(LIMIT_S)
     wait_until(lambda: not master.runtime.is_live(), LIMIT_S, "it to be found out")
     release.set()
-    wait_until(master.runtime.is_live, LIMIT_S, "it to turn again")
+
+
+def test_s13_nobody_is_told_that_a_node_serves_whose_loop_stands_still(
+    master: Node,
+) -> None:
+    master.wait_for(State.ACTIVE)
+    release, begun = threading.Event(), threading.Event()
+
+    def hold(_core: Core, _now_s: float) -> None:
+        begun.set()
+        release.wait(LIMIT_S)
+
+    master.runtime.post(Ask(hold))
+    assert begun.wait(LIMIT_S)
+    wait_until(
+        lambda: master.runtime.state is State.PASSIVE, LIMIT_S, "it to be distrusted"
+    )
+    assert master.runtime.view.state is State.ACTIVE
+    release.set()
+    wait_until(
+        lambda: master.carried.changes[-1].rule in ("S6", "S12"),
+        LIMIT_S,
+        "it to serve again, alone",
+    )
+    assert "S13" in [change.rule for change in master.carried.changes]
 
 
 def test_what_a_shell_has_done_reaches_the_core(master: Node) -> None:

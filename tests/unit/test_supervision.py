@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
 from node.roles import Role, State
@@ -13,8 +14,11 @@ from node.situation import (
     Passive,
     PeerClaimed,
     PeerLost,
+    PeerYielded,
+    RecordBothActive,
     RunCallbacks,
     Situation,
+    Stalled,
     Starting,
     StartWindowClosed,
 )
@@ -95,6 +99,40 @@ def test_s4_of_two_passive_nodes_the_master_activates(now: Situation) -> None:
     assert effects == (ChangeState(ACTIVE, reason, "S4"), RunCallbacks(ACTIVE))
 
 
+@pytest.mark.parametrize("now", [starting(MASTER), passive(MASTER)])
+def test_s13_what_the_peer_said_before_a_stall_makes_no_master_active(
+    now: Situation,
+) -> None:
+    stale = attrs.evolve(heard(MASTER, PASSIVE), fresh=False)
+    assert step(now, stale, NOW_S) == (passive(MASTER), ())
+
+
+@BOTH_ROLES
+def test_s13_an_active_node_that_stood_still_for_too_long_steps_down(
+    role: Role,
+) -> None:
+    after, effects = step(active(role), Stalled(9.00049), NOW_S)
+    reason = "this node stood still and cannot know who serves"
+    changed = ChangeState(PASSIVE, reason, "S13", {"still_s": 9.0})
+    assert after == passive(role)
+    assert effects == (changed, RunCallbacks(PASSIVE))
+
+
+@BOTH_ROLES
+def test_s13_that_the_peer_is_active_is_believed_however_old(role: Role) -> None:
+    stale = attrs.evolve(heard(role, ACTIVE), fresh=False)
+    assert step(passive(role), stale, NOW_S) == (passive(role), ())
+    after, _ = step(active(role), stale, NOW_S)
+    assert after == (active(role) if role is MASTER else passive(role))
+
+
+@BOTH_ROLES
+def test_the_survivor_of_two_active_nodes_says_anew_that_it_serves(role: Role) -> None:
+    now = active(role)
+    assert step(now, PeerYielded(), NOW_S) == (now, (RunCallbacks(ACTIVE),))
+    assert step(passive(role), PeerYielded(), NOW_S) == (passive(role), ())
+
+
 @pytest.mark.parametrize("now", [starting(STANDBY), passive(STANDBY)])
 def test_s4_of_two_passive_nodes_the_standby_stays(now: Situation) -> None:
     assert step(now, heard(STANDBY, PASSIVE), NOW_S) == (passive(STANDBY), ())
@@ -109,7 +147,8 @@ def test_s5_of_two_active_nodes_the_standby_yields() -> None:
     after, effects = step(active(STANDBY), heard(STANDBY, ACTIVE), NOW_S)
     reason = "both nodes are active and this is the standby"
     assert after == passive(STANDBY)
-    assert effects == (ChangeState(PASSIVE, reason, "S5"), RunCallbacks(PASSIVE))
+    changed = ChangeState(PASSIVE, reason, "S5")
+    assert effects == (changed, RunCallbacks(PASSIVE), RecordBothActive())
 
 
 @BOTH_ROLES
@@ -173,6 +212,7 @@ def test_s20_an_active_master_that_is_not_heard_yields() -> None:
     assert effects == (
         ChangeState(PASSIVE, reason, "S20", {"unheard_s": 6.0}),
         RunCallbacks(PASSIVE),
+        RecordBothActive(),
     )
 
 

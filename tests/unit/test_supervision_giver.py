@@ -10,6 +10,7 @@ import pytest
 from node.roles import Role, State
 from node.situation import (
     ActivateTold,
+    CannotServe,
     ChangeState,
     ConfirmAsked,
     DeadlinePassed,
@@ -28,10 +29,12 @@ from node.situation import (
     PeerLost,
     PromiseAsked,
     PromiseGiven,
+    RecordBothActive,
     Report,
     RetireService,
     RunCallbacks,
     ServiceRetired,
+    Stalled,
     StartWindowClosed,
     Switch,
     SwitchAborted,
@@ -59,6 +62,8 @@ from tests.support.situations import (
     other,
     outcomes,
     passive,
+    situation,
+    starting,
     state_changes,
     told,
 )
@@ -262,7 +267,9 @@ def test_s5_a_giving_standby_beside_an_active_master_yields(name: GivingStep) ->
     after, effects = step(giving(STANDBY, name), heard(STANDBY, ACTIVE), NOW_S)
     assert after == passive(STANDBY)
     assert state_changes(effects) == [(PASSIVE, "S5")]
-    assert kinds(effects)[-4:] == [ThawWrites, Tell, ChangeState, RunCallbacks]
+    assert kinds(effects)[-5:] == [
+        ThawWrites, Tell, ChangeState, RunCallbacks, RecordBothActive,
+    ]  # fmt: skip
 
 
 @BOTH_ROLES
@@ -434,3 +441,79 @@ def test_steps_of_a_switch_that_is_over_change_nothing() -> None:
         for observed in over:
             for now in (active(role), passive(role)):
                 assert step(now, observed, NOW_S) == (now, ())
+
+
+# Handing over because it cannot serve (S15).
+
+
+def urgent(role: Role) -> Switch:
+    return attrs.evolve(switch_of(role), urgent=True)
+
+
+@BOTH_ROLES
+def test_s15_an_active_node_that_cannot_serve_begins_to_give(role: Role) -> None:
+    after, effects = step(active(role), CannotServe(urgent(role)), NOW_S)
+    assert isinstance(after.phase, Giving)
+    assert after.awaited == urgent(role)
+    assert effects == (FreezeWrites(urgent(role)),)
+
+
+@BOTH_ROLES
+def test_s15_it_goes_on_without_the_confirmation_where_it_cannot_be_had(
+    role: Role,
+) -> None:
+    now, _ = step(active(role), CannotServe(urgent(role)), NOW_S)
+    for seen in (None, WritesFrozen(urgent(role), "1-1")):
+        waiting = now if seen is None else step(now, seen, NOW_S)[0]
+        assert waiting.deadline_s is not None
+        after, effects = step(waiting, DeadlinePassed(), waiting.deadline_s)
+        assert after.switch_step == GivingStep.RETIRING
+        assert effects == (RetireService(urgent(role)),)
+
+
+@BOTH_ROLES
+def test_s15_it_never_steps_down_without_the_promise(role: Role) -> None:
+    now, _ = step(active(role), CannotServe(urgent(role)), NOW_S)
+    for seen in (
+        WritesFrozen(urgent(role), "1-1"),
+        HeadConfirmed(urgent(role)),
+        ServiceRetired(urgent(role)),
+    ):
+        now, _ = step(now, seen, NOW_S)
+    assert now.deadline_s is not None
+    after, effects = step(now, DeadlinePassed(), now.deadline_s)
+    assert after == active(role)
+    assert state_changes(effects) == []
+
+
+@BOTH_ROLES
+def test_s15_the_change_of_state_names_the_rule_and_the_sickness(role: Role) -> None:
+    phase = Giving(urgent(role), GivingStep.ASKING, NOW_S + 1.0, NOW_S + 5.0)
+    now = situation(role, phase)
+    _, effects = step(now, PromiseGiven(urgent(role)), NOW_S)
+    assert effects[0] == ChangeState(PASSIVE, "hand-over: why", "S15")
+
+
+@BOTH_ROLES
+def test_s15_a_node_that_is_passive_has_nothing_to_hand_over(role: Role) -> None:
+    for now in (starting(role), passive(role)):
+        assert step(now, CannotServe(urgent(role)), NOW_S) == (now, ())
+
+
+@BOTH_ROLES
+@EACH_STEP
+def test_s13_a_giver_that_stood_still_for_too_long_rolls_back_and_steps_down(
+    role: Role, name: GivingStep
+) -> None:
+    after, effects = step(giving(role, name), Stalled(9.0), NOW_S)
+    assert after == passive(role)
+    assert state_changes(effects) == [(PASSIVE, "S13")]
+    assert ThawWrites() in effects
+
+
+def test_s15_a_standby_whose_taker_did_not_activate_leaves_it_to_the_master() -> None:
+    switch = urgent(STANDBY)
+    now = situation(STANDBY, HandingOver(switch, NOW_S + 1.0), awaited=switch)
+    after, effects = step(now, heard(STANDBY, PASSIVE), NOW_S)
+    assert after == passive(STANDBY)
+    assert [e.outcome for e in effects if isinstance(e, Report)] == [Outcome.FAILED]

@@ -47,4 +47,5 @@ def test_the_page_shows_every_observation_in_every_phase() -> None:
 def test_a_switch_is_named_by_everything_it_has() -> None:
     assert {field.name for field in attrs.fields(Switch)} == {
         "id", "giver_instance", "taker_instance", "giver", "actor", "reason",
+        "urgent",
     }  # fmt: skip

@@ -1,0 +1,263 @@
+"""S13, S15 and two active nodes, as a core decides them from what its peer says."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+
+from node.core import URGENT_PAUSE_S, BothActive, CloseConnection, Note
+from node.link_messages import Head
+from node.roles import Role, State
+from node.situation import FreezeWrites, RunCallbacks
+from tests.support.lone_core import LoneCore
+
+MASTER, STANDBY = Role.MASTER, Role.STANDBY
+ACTIVE, PASSIVE = State.ACTIVE, State.PASSIVE
+BOTH_ROLES = pytest.mark.parametrize("role", list(Role))
+SICK = {"sip": "no answer"}
+
+
+def serving(role: Role) -> LoneCore:
+    """An active core beside a passive peer."""
+    lone = LoneCore(role)
+    if role is STANDBY:
+        lone.tick()
+        lone.ticks(3)
+    lone.connect()
+    lone.tick(1.0)
+    lone.beat(PASSIVE)
+    assert lone.core.state is ACTIVE
+    lone.effects.clear()
+    return lone
+
+
+def pass_seconds(lone: LoneCore, count: int, state: State = PASSIVE) -> None:
+    for _ in range(count):
+        lone.tick(1.0)
+        lone.beat(state)
+
+
+# Self-distrust (S13).
+
+
+@BOTH_ROLES
+def test_s13_after_a_stall_as_long_as_the_limit_an_active_node_steps_down(
+    role: Role,
+) -> None:
+    lone = serving(role)
+    lone.tick(3.0)
+    assert lone.changes == [(PASSIVE, "S13")]
+
+
+@BOTH_ROLES
+def test_s13_the_stall_counts_from_its_last_word_as_it_does_at_the_peer(
+    role: Role,
+) -> None:
+    lone = serving(role)
+    lone.turn(0.75)
+    lone.turn(2.25)
+    assert lone.changes == [(PASSIVE, "S13")]
+
+
+@BOTH_ROLES
+def test_s13_after_a_shorter_stall_it_goes_on(role: Role) -> None:
+    lone = serving(role)
+    lone.tick(2.875)
+    assert lone.changes == []
+
+
+def test_s13_the_master_activates_when_a_fresh_word_says_passive() -> None:
+    lone = serving(MASTER)
+    before = lone.last_sequence
+    lone.now_s += 9.0
+    lone.beat(PASSIVE, heard_sequence=before)
+    assert lone.changes == [(PASSIVE, "S13")]
+    lone.beat(PASSIVE)  # It answers what was sent on waking.
+    assert lone.last_sequence > before
+    assert lone.changes == [(PASSIVE, "S13"), (ACTIVE, "S4")]
+
+
+def test_s13_a_short_stall_makes_what_was_said_before_it_stale_too() -> None:
+    lone = LoneCore(MASTER)
+    lone.tick()
+    lone.accept()
+    lone.beat(ACTIVE)
+    lone.answer()
+    lone.tick(1.0)
+    before = lone.last_sequence
+    lone.now_s += 2.0
+    lone.beat(PASSIVE, heard_sequence=before)
+    assert lone.changes == []
+    lone.tick(1.0)
+    lone.beat(PASSIVE)
+    assert lone.changes == [(ACTIVE, "S4")]
+
+
+def test_s13_silence_after_waking_counts_like_any_other() -> None:
+    lone = serving(STANDBY)
+    lone.now_s += 9.0
+    lone.tick()
+    lone.tick(1.0)
+    lone.tick(1.0)
+    assert lone.changes == [(PASSIVE, "S13")]
+    lone.tick(1.0)
+    assert lone.changes == [(PASSIVE, "S13"), (ACTIVE, "S6")]
+
+
+@BOTH_ROLES
+def test_s13_a_node_that_never_had_a_peer_comes_back_after_a_silence(
+    role: Role,
+) -> None:
+    lone = LoneCore(role)
+    lone.tick()
+    lone.ticks(3)
+    lone.tick(9.0)
+    assert lone.changes == [(ACTIVE, "S2"), (PASSIVE, "S13")]
+    lone.ticks(3)
+    assert lone.changes[2:] == [(ACTIVE, "S6")]
+
+
+# Handing over because of one's own sickness (S15).
+
+
+@BOTH_ROLES
+def test_s15_a_node_that_stays_sick_hands_over_to_a_well_peer(role: Role) -> None:
+    lone = serving(role)
+    lone.facts = attrs.evolve(lone.facts, problems=SICK)
+    pass_seconds(lone, 3)
+    assert lone.seen(FreezeWrites) == []
+    pass_seconds(lone, 1)
+    (begun,) = lone.seen(FreezeWrites)
+    assert isinstance(begun, FreezeWrites)
+    assert begun.switch.urgent
+    assert begun.switch.giver is role
+    assert begun.switch.reason == "it cannot serve: sip: no answer"
+
+
+def test_s15_a_sickness_that_passes_changes_nothing() -> None:
+    lone = serving(MASTER)
+    for problems in (SICK, {}, SICK, {}):
+        lone.facts = attrs.evolve(lone.facts, problems=problems)
+        pass_seconds(lone, 3)
+    assert lone.seen(FreezeWrites) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({"ready": False, "problems": {"redis": "away"}}, "not ready; redis: away"),
+        ({"heard_sequence": 0}, "does not hear"),
+    ],
+)
+def test_s15_without_a_well_peer_it_goes_on_and_says_so_once(
+    said: dict[str, object], why: str
+) -> None:
+    lone = serving(MASTER)
+    lone.facts = attrs.evolve(lone.facts, problems=SICK)
+    for _ in range(9):
+        lone.tick(1.0)
+        lone.beat(PASSIVE, **said)
+    assert lone.seen(FreezeWrites) == []
+    assert lone.changes == []
+    assert lone.core.unserved is not None
+    assert why in lone.core.unserved
+    alarms = [e.text for e in lone.effects if isinstance(e, Note) and e.alarming]
+    assert len(alarms) == 1
+    assert why in alarms[0]
+    lone.facts = attrs.evolve(lone.facts, problems={})
+    lone.tick(1.0)
+    assert lone.core.unserved is None
+
+
+def test_s15_alone_it_goes_on() -> None:
+    lone = LoneCore()
+    lone.facts = attrs.evolve(lone.facts, problems=SICK)
+    lone.ticks(9)
+    assert lone.changes == [(ACTIVE, "S2")]
+    assert lone.core.unserved == "the peer is not connected"
+
+
+def test_s15_not_twice_within_a_minute() -> None:
+    lone = serving(MASTER)
+    lone.facts = attrs.evolve(lone.facts, problems=SICK)
+    pass_seconds(lone, 4)
+    while len(lone.seen(FreezeWrites)) == 1:
+        pass_seconds(lone, 1)  # Nobody answers: each try is rolled back.
+        assert lone.now_s < 2000.0
+    begun_s = 1000.0 + 1.0 + 4.0
+    assert lone.now_s - begun_s == URGENT_PAUSE_S
+
+
+def test_s15_while_it_waits_for_the_minute_it_says_so() -> None:
+    lone = serving(MASTER)
+    lone.facts = attrs.evolve(lone.facts, problems=SICK)
+    pass_seconds(lone, 20)
+    assert lone.core.unserved == "it tried to hand over within the last 60 s"
+
+
+# Both were active.
+
+
+def both_active(lone: LoneCore) -> list[BothActive]:
+    return [effect for effect in lone.effects if isinstance(effect, BothActive)]
+
+
+def test_who_gives_way_tells_how_long_both_were_active_and_what_each_knew() -> None:
+    lone = serving(STANDBY)
+    pass_seconds(lone, 20)
+    ours, theirs = {"master": Head("5-1", "ab")}, {"master": Head("9-2", "cd")}
+    lone.facts = attrs.evolve(lone.facts, heads=ours)
+    lone.beat(ACTIVE, state_age_ms=7250, heads=theirs)
+    assert lone.changes == [(PASSIVE, "S5")]
+    assert both_active(lone) == [BothActive(7.25, ours, theirs)]
+
+
+def test_it_waits_for_the_heartbeat_when_a_hello_was_the_first_word() -> None:
+    lone = serving(STANDBY)
+    lone.close(max(lone.ends))
+    lone.peer_state = ACTIVE
+    lone.tick(1.0)
+    lone.answer()
+    assert lone.changes == [(PASSIVE, "S5")]
+    assert both_active(lone) == []
+    lone.beat(ACTIVE, state_age_ms=500)
+    (found,) = both_active(lone)
+    assert found.lasted_s == 0.5
+
+
+def test_it_tells_what_it_knows_when_the_peer_is_lost_before_it_could() -> None:
+    lone = serving(STANDBY)
+    lone.close(max(lone.ends))
+    lone.peer_state = ACTIVE
+    lone.tick(1.0)
+    lone.answer()
+    lone.tick(1.0)
+    lone.tick(1.0)
+    lone.tick(1.0)
+    (found,) = both_active(lone)
+    assert found.theirs == {}
+    assert found.lasted_s > 0.0
+
+
+def test_it_counts_in_its_heartbeats_how_often_it_gave_way() -> None:
+    lone = serving(STANDBY)
+    lone.beat(ACTIVE)
+    lone.tick(1.0)
+    said = lone.heard[-1]
+    assert getattr(said, "yield_count", None) == 1
+    assert getattr(said, "state_age_ms", None) == 1000
+
+
+def test_the_survivor_runs_its_callbacks_again_once() -> None:
+    lone = serving(MASTER)
+    for count in (1, 1, 1):
+        lone.tick(1.0)
+        lone.beat(PASSIVE, yield_count=count)
+    assert lone.seen(RunCallbacks) == [RunCallbacks(ACTIVE)]
+
+
+def test_nothing_is_closed_or_changed_for_that() -> None:
+    lone = serving(MASTER)
+    lone.beat(PASSIVE, yield_count=1)
+    assert lone.changes == []
+    assert lone.seen(CloseConnection) == []
