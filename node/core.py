@@ -203,6 +203,8 @@ class Core:
         """Connections opened since then ask the peer anew (S13)."""
         self._fresh_from_sequence = 0
         """Heartbeats from this one on were sent after the last stall."""
+        self._heard_fresh = True
+        """Whether the peer has answered anything since the last stall."""
         self.peer: Heartbeat | None = None
         """The last heartbeat of the peer's present instance."""
         self.peer_instance: str | None = None
@@ -431,6 +433,7 @@ class Core:
             self._heard_by_peer_s = now_s  # S20 judges by silence as well.
         self._fresh_from_s = now_s
         self._fresh_from_sequence = self._sequence + 1
+        self._heard_fresh = False
         self._effects.append(
             Note(f"this node stood still for {late_s:.1f} s; silence counts anew")
         )
@@ -592,8 +595,12 @@ class Core:
             case Heartbeat():
                 self._hear(message, now_s)
             case Goodbye():
-                self.detector.goodbye()
                 self._effects.append(Note("the peer says goodbye"))
+                if self._heard_fresh:
+                    self.detector.goodbye()
+                else:
+                    # S13: it may be back since; the dial that follows finds out.
+                    self.detector.connection_ended()
             case SwitchMessage():
                 self._mark_heard(now_s)
                 self._hear_switch(message, now_s)
@@ -619,6 +626,7 @@ class Core:
             # Its answer to our hello. An incoming hello is as old as its dial, and a
             # heartbeat follows it at once.
             fresh = self._opened_s[number] >= self._fresh_from_s
+            self._heard_fresh |= fresh
             heard = PeerHeard(hello.state, hello.instance, hello.promise, fresh)
             self._step(heard, now_s)
             self._send_heartbeat(now_s)
@@ -655,6 +663,7 @@ class Core:
         self._effects.append(PeerSpoke(heartbeat))
         self._compare(heartbeat)
         fresh = heartbeat.heard_sequence >= self._fresh_from_sequence
+        self._heard_fresh |= fresh
         state, instance = heartbeat.state, heartbeat.instance
         self._step(PeerHeard(state, instance, heartbeat.promise, fresh), now_s)
         if heartbeat.yield_count > self._peer_yield_count:

@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from node.core import URGENT_PAUSE_S, BothActive, CloseConnection, Note
-from node.link_messages import Head
+from node.link_messages import Goodbye, Head
 from node.roles import Role, State
 from node.situation import FreezeWrites, RunCallbacks
 from tests.support.lone_core import LoneCore
@@ -102,6 +102,21 @@ def test_s13_silence_after_waking_counts_like_any_other() -> None:
     assert lone.changes == [(PASSIVE, "S13")]
     lone.tick(1.0)
     assert lone.changes == [(PASSIVE, "S13"), (ACTIVE, "S6")]
+
+
+def test_s13_a_goodbye_from_before_a_stall_is_asked_about_first() -> None:
+    lone = LoneCore(MASTER)
+    lone.tick()
+    number = lone.accept()
+    lone.beat(ACTIVE)
+    lone.answer()
+    lone.now_s += 9.0
+    lone.say(Goodbye())
+    lone.close(number)
+    assert lone.changes == []
+    lone.core.dial_failed(lone.now_s, refused=True)
+    lone.settle()
+    assert lone.changes == [(ACTIVE, "S12")]
 
 
 @BOTH_ROLES
