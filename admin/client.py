@@ -15,7 +15,14 @@ from admin.errors import ReplyUnclear
 from admin.fields import Fields, shortened
 from admin.http_exchange import Exchange, ReplyTooLarge
 from admin.json_text import JsonValue
-from admin.replies import Entry, HistoryEvent, Replication, Status, SwitchReport
+from admin.replies import (
+    Entry,
+    HistoryEvent,
+    Replication,
+    Status,
+    SwitchReport,
+    Takeover,
+)
 
 _PAGE_COUNT = 1000
 _PAGE_COUNT_LARGE_VALUES = 100
@@ -128,6 +135,16 @@ class NodeClient:
         body: JsonValue = {"enabled": enabled}
         fields = self._ask("POST", "/replication", body=(body,), reason=reason)
         return Replication.from_reply(fields)
+
+    def takeover(self) -> Takeover:
+        """Whether nodes take over by themselves now."""
+        return Takeover.from_reply(self._ask("GET", "/takeover"))
+
+    def pause_takeover(self, for_s: float, *, reason: str) -> Takeover:
+        """Let neither node take over by itself for `for_s` seconds; 0 resumes."""
+        body: JsonValue = {"pause_s": for_s}
+        fields = self._ask("POST", "/takeover", body=(body,), reason=reason)
+        return Takeover.from_reply(fields)
 
     def history(self, wanted: HistoryFilter) -> Iterator[HistoryEvent]:
         """Events in causal order, oldest first, page by page as they are consumed."""

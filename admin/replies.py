@@ -72,6 +72,32 @@ class Replication:
         )
 
 
+@attrs.frozen(kw_only=True)
+class Takeover:
+    """Whether nodes take over by themselves."""
+
+    paused: bool
+    paused_for_s: float | None
+    pause: str | None
+    """Who paused it, and why."""
+    held: str | None
+    """Why this node does not take over although its peer seems lost."""
+    last_hour_count: int
+    raw: Raw = attrs.field(repr=False)
+
+    @classmethod
+    def from_reply(cls, fields: Fields) -> Takeover:
+        """Read it from `GET /takeover`, or from `takeover` of `/status`."""
+        return cls(
+            paused=fields.flag("paused"),
+            paused_for_s=fields.seconds_or_none("paused_for_s"),
+            pause=fields.text_or_none("pause"),
+            held=fields.text_or_none("held"),
+            last_hour_count=fields.count("last_hour", 0),
+            raw=fields.raw,
+        )
+
+
 def _reasons(fields: Fields) -> tuple[str, ...]:
     if fields.raw.get("not_ready") is None:
         return ()
@@ -122,6 +148,10 @@ class Status:
     appendonly: bool | None
     appendfsync: str | None
     switch: SwitchProgress | None
+    takeover: Takeover | None
+    both_active_count: int
+    hand_over_problem: str | None
+    """Why this active node, which cannot serve, does not hand over."""
     callback_failed_count: int
     callback_timed_out_count: int
     callback_dropped_count: int
@@ -139,6 +169,8 @@ class Status:
         durability = fields.inner("durability")
         callbacks = fields.inner("callbacks")
         switch = fields.inner_or_none("switch")
+        takeover = fields.inner_or_none("takeover")
+        both = fields.inner_or_none("both_active")
         return cls(
             pair=fields.text("pair"),
             role=fields.text("role"),
@@ -153,6 +185,9 @@ class Status:
             appendonly=durability.flag_or_none("appendonly"),
             appendfsync=durability.text_or_none("appendfsync"),
             switch=SwitchProgress.from_reply(switch) if switch else None,
+            takeover=Takeover.from_reply(takeover) if takeover else None,
+            both_active_count=both.count("count", 0) if both else 0,
+            hand_over_problem=fields.text_or_none("hand_over_problem"),
             callback_failed_count=callbacks.count("failed", 0),
             callback_timed_out_count=callbacks.count("timed_out", 0),
             callback_dropped_count=callbacks.count("dropped", 0),

@@ -80,6 +80,8 @@ class Kind(StrEnum):
     STATE_CHANGED = "state-changed"
     STREAM_OPENED = "stream-opened"
     REPLICATION_CHANGED = "replication-changed"
+    TAKEOVER_CHANGED = "takeover-changed"
+    BOTH_ACTIVE = "both-active"
 
 
 @attrs.frozen

@@ -8,6 +8,7 @@ taking a `Snapshot` never waits for Redis.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 import attrs
@@ -49,6 +50,7 @@ TURN_LIMIT_S = 2.0
 """How long a change waits for the ones before it; they may be waiting for Redis."""
 APPLIED_WITHIN_S = 1.0
 _UNSETTLED_COUNT_MAX = 64
+_RECENT_COUNT = 100
 _NS_PER_MS = 1_000_000
 
 OnFolded = Callable[[Event, Folded | None], None]
@@ -115,7 +117,8 @@ class EventStore:
             origin: Head(START, codec.genesis(streams.pair, origin))
             for origin in (own, peer)
         }
-        self._latest: dict[str, Event] = {}
+        self._recent: dict[tuple[Origin, str], deque[Event]] = {}
+        """Events that concern no entry, the newest of each origin and kind."""
         self._unknown_count = 0
         self._unsettled: list[Sequence[Stored]] = []
         self._broken: EventStoreError | None = None
@@ -150,7 +153,16 @@ class EventStore:
 
     def latest(self, kind: Kind) -> Event | None:
         """The newest own event of a kind that concerns no entry."""
-        return self._latest.get(kind)
+        found = self.recent(kind)
+        return found[-1] if found else None
+
+    def recent(self, kind: Kind, origin: Origin | None = None) -> list[Event]:
+        """The newest events of a kind that concerns no entry, oldest first.
+
+        Of the own stream where `origin` is not given; at most 100.
+        """
+        with self._memory:
+            return list(self._recent.get((origin or self._own, kind), ()))
 
     def await_head(self, origin: Origin, event_id: EventId, limit_s: float) -> bool:
         """Wait until the events of `origin` up to `event_id` are applied here."""
@@ -287,7 +299,7 @@ class EventStore:
         if self._unsettled:
             self._settle()
         while True:
-            newest = self._latest.get(drafts[0].kind)
+            newest = self.latest(drafts[0].kind)
             if newest is not None and newest.packed == drafts[0].packed:
                 return [newest]
             with self._memory:
@@ -495,8 +507,10 @@ class EventStore:
                     self._unknown_count += 1
                     continue
                 news.append((event, self._configuration.fold(event)))
-                if origin == self._own and not event.key:
-                    self._latest[event.kind] = event
+                if not event.key:
+                    place = origin, event.kind
+                    kept = self._recent.setdefault(place, deque(maxlen=_RECENT_COUNT))
+                    kept.append(event)
             self._heads[origin] = Head(events[-1].id, events[-1].digest)
             self._snapshot = self._take_snapshot()
             self._grown.notify_all()

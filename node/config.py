@@ -89,6 +89,35 @@ class NodeConfig:
     switch_timeout_s: float = attrs.field(default=5.0, validator=checks.is_seconds)
     """Limit of a planned switch from its first step to its last, in seconds."""
 
+    takeover_hold_off_s: float = attrs.field(default=0.0, validator=checks.is_hold_off)
+    """After a takeover, how long this node does not take over again; 0: no hold-off.
+
+    Against flapping: meanwhile nobody may serve. An orderly stop of the peer is no failure
+    and is taken over at any time.
+    """
+
+    takeovers_per_hour_max: int = attrs.field(
+        default=0, validator=checks.is_takeover_count
+    )
+    """How often within an hour this node takes over by itself; 0: as often as needed."""
+
+    witness_addresses: tuple[str, ...] = attrs.field(
+        default=(), converter=_as_words, validator=checks.is_address_list
+    )
+    """`host:port` of others, such as the gateway. One of them must answer before silence
+    alone makes this node active; empty: none is asked.
+    """
+
+    witness_command: tuple[str, ...] = attrs.field(
+        default=(), converter=_as_words, validator=checks.is_command
+    )
+    """Program and arguments that must end with 0 before silence alone makes this node
+    active; empty: none.
+    """
+
+    witness_deadline_s: float = attrs.field(default=1.0, validator=checks.is_seconds)
+    """Limit for an answer of the witness, in seconds; it prolongs a takeover by as much."""
+
     http_listen: str | None = attrs.field(default=None, validator=checks.is_address)
     """`host:port` of the HTTP interface; None: there is none."""
 
@@ -127,6 +156,13 @@ class NodeConfig:
     def __attrs_post_init__(self) -> None:
         for problem in _relations_broken(self):
             raise ConfigError(problem)
+
+    @property
+    def witness_ask_again_s(self) -> float | None:
+        """How long after a question the witness is asked again; None: there is none."""
+        if not (self.witness_addresses or self.witness_command):
+            return None
+        return self.witness_deadline_s + self.heartbeat_interval_s
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], directory: Path) -> NodeConfig:

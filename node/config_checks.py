@@ -21,6 +21,8 @@ SECONDS_MIN = 0.01
 SECONDS_MAX = 3600.0
 SECRET_CHARACTERS_MIN = 16
 COMMAND_WORDS_MAX = 64
+ADDRESSES_MAX = 8
+TAKEOVERS_MAX = 1000
 SHOWN_CHARACTERS_MAX = 60
 
 _PAIR = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -90,6 +92,37 @@ def is_seconds(_: object, field: Field, value: object) -> None:
             f"{field.name} is {shown(value)}, not between {SECONDS_MIN} and "
             f"{SECONDS_MAX} seconds"
         )
+
+
+def is_hold_off(instance: object, field: Field, value: object) -> None:
+    """Validate a number of seconds up to the limit, or 0 for none."""
+    if isinstance(value, bool) or value != 0:
+        is_seconds(instance, field, value)
+
+
+def is_takeover_count(_: object, field: Field, value: object) -> None:
+    """Validate a number of takeovers within an hour; 0 for no limit."""
+    if type(value) is not int or not 0 <= value <= TAKEOVERS_MAX:
+        raise ConfigError(
+            f"{field.name} is {shown(value)}, not a whole number from 0 (no limit) to "
+            f"{TAKEOVERS_MAX}"
+        )
+
+
+def is_address_list(_: object, field: Field, value: object) -> None:
+    """Validate a tuple of `host:port`; it may be empty."""
+    if not isinstance(value, tuple) or len(value) > ADDRESSES_MAX:
+        raise ConfigError(
+            f"{field.name} is {shown(value)}, not a list of at most {ADDRESSES_MAX} "
+            "addresses"
+        )
+    for address in value:
+        try:
+            place = Address.parse(_text(field, address))
+        except ValueError as error:
+            raise ConfigError(f"{field.name} has {shown(address)}, {error}") from None
+        if place.is_wildcard:
+            raise ConfigError(f"{field.name} has {address}, which cannot be dialled")
 
 
 def is_secret(_: object, field: Field, value: object) -> None:

@@ -29,7 +29,8 @@ class _Form(Enum):
     ROLE = "a role like"
     SECONDS = "a number of seconds like"
     SECRET_FILE = "the name of a file like"  # noqa: S105
-    COMMAND = "a list of strings like"
+    COUNT = "a whole number like"
+    LIST = "a list of strings like"
 
 
 @attrs.frozen
@@ -63,11 +64,22 @@ _KNOBS = {
     "start_window_s": _Knob("supervision.start_window_s", _SECONDS, "3.0"),
     "switch_step_s": _Knob("supervision.switch_step_s", _SECONDS, "1.0"),
     "switch_timeout_s": _Knob("supervision.switch_timeout_s", _SECONDS, "5.0"),
+    "takeover_hold_off_s": _Knob("supervision.takeover_hold_off_s", _SECONDS, "0.0"),
+    "takeovers_per_hour_max": _Knob(
+        "supervision.takeovers_per_hour_max", _Form.COUNT, "0"
+    ),
+    "witness_addresses": _Knob(
+        "witness.addresses", _Form.LIST, '["10.0.0.254:80", "10.0.0.253:22"]'
+    ),
+    "witness_command": _Knob(
+        "witness.command", _Form.LIST, '["ping", "-c1", "-W1", "10.0.0.254"]'
+    ),
+    "witness_deadline_s": _Knob("witness.deadline_s", _SECONDS, "1.0"),
     "http_listen": _Knob("http.listen", _TEXT, '"127.0.0.1:7480"'),
     "read_token": _Knob("http.read_token_file", _SECRET, '"read.token"'),
     "change_token": _Knob("http.change_token_file", _SECRET, '"change.token"'),
-    "on_active": _Knob("hooks.on_active", _Form.COMMAND, '["/etc/take-address"]'),
-    "on_passive": _Knob("hooks.on_passive", _Form.COMMAND, '["/etc/drop-address"]'),
+    "on_active": _Knob("hooks.on_active", _Form.LIST, '["/etc/take-address"]'),
+    "on_passive": _Knob("hooks.on_passive", _Form.LIST, '["/etc/drop-address"]'),
     "hook_deadline_s": _Knob("hooks.deadline_s", _SECONDS, "3.0"),
     "realm": _Knob("telephony.realm", _TEXT, '"office"'),
 }
@@ -186,7 +198,9 @@ def _has_form(form: _Form, value: object) -> bool:
     match form:
         case _Form.SECONDS:
             return isinstance(value, int | float) and not isinstance(value, bool)
-        case _Form.COMMAND:
+        case _Form.COUNT:
+            return type(value) is int
+        case _Form.LIST:
             return isinstance(value, list) and all(isinstance(w, str) for w in value)
         case _:
             return isinstance(value, str)

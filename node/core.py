@@ -10,7 +10,7 @@ the older one, whose frames are dropped from then on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import assert_never
 
@@ -41,6 +41,7 @@ from node.situation import (
     DeadlinePassed,
     Effect,
     GiveAsked,
+    Giving,
     HandingOver,
     HeadConfirmed,
     Limits,
@@ -49,6 +50,7 @@ from node.situation import (
     Outcome,
     PeerClaimed,
     PeerHeard,
+    PeerLost,
     PeerYielded,
     PromiseAsked,
     Promised,
@@ -73,6 +75,7 @@ from node.switch_order import (
     calls_of_giver,
     failed_prechecks,
 )
+from node.takeover_gate import FLAPPING, Held, Pause, TakeoverGate
 
 STALL_INTERVALS = 1.5
 """A loop that turns later than this many intervals does not judge by that silence."""
@@ -99,6 +102,10 @@ class Facts:
     replicating: bool
     replication_revision: int
     replication_enabled: bool
+    pause_revision: int
+    paused: bool
+    pause_left_ms: int
+    pause_text: str
     calls: int
 
 
@@ -148,7 +155,16 @@ class Note:
     alarming: bool = False
 
 
-LinkEffect = SendBytes | CloseConnection | Dial | PeerSpoke | BothActive | Note
+@attrs.frozen
+class AskWitness:
+    """Ask whether others than the peer can be reached; the answer names `question`."""
+
+    question: int
+
+
+LinkEffect = (
+    SendBytes | CloseConnection | Dial | PeerSpoke | BothActive | AskWitness | Note
+)
 CoreEffect = Effect | LinkEffect
 
 
@@ -182,6 +198,13 @@ class Core:
         self.detector = FailureDetector(
             config.heartbeat_interval_s, config.peer_lost_after_s, counted_from_s=now_s
         )
+        self._gate = TakeoverGate(
+            hold_off_s=config.takeover_hold_off_s,
+            per_hour_max=config.takeovers_per_hour_max,
+            ask_again_s=config.witness_ask_again_s,
+        )
+        self.held: Held | None = None
+        """Why this node does not activate although its peer seems lost."""
         self.waiting: Waiting | None = None
         self.problem: str | None = None
         """Why the node behind the peer's address cannot be accepted (S18)."""
@@ -254,7 +277,9 @@ class Core:
     def deadline_s(self) -> float | None:
         """When the next turn is due at the latest, ticks apart."""
         moments = [self.situation.deadline_s, self._redial_s]
-        if isinstance(self.situation.phase, Starting):
+        if self.held is not None:
+            moments.append(self.held.until_s)
+        elif isinstance(self.situation.phase, Starting):
             moments.append(self._window_ends_s)
         elif self.state is State.PASSIVE:
             moments.append(self.detector.due_s)
@@ -397,6 +422,22 @@ class Core:
         self.waiting = None
         return True
 
+    def witness_answered(
+        self, question: int, problem: str | None, now_s: float
+    ) -> None:
+        """What the witness was asked is answered: None, or why it is not reached."""
+        self._wake(now_s)
+        self._gate.witness_answered(question, problem)
+        self._settle(now_s)
+
+    def remember_takeovers(self, ages_s: Iterable[float], now_s: float) -> None:
+        """Takeovers of earlier processes of this node, made so long ago."""
+        self._gate.remember(ages_s, now_s)
+
+    def takeover_count(self, now_s: float) -> int:
+        """Takeovers by itself within the last hour."""
+        return self._gate.takeover_count(now_s)
+
     def waiting_for_calls(self) -> int:
         """Calls that a waiting switch waits for."""
         if self.waiting is None or self.peer is None:
@@ -448,13 +489,7 @@ class Core:
             self._redial_s = None
             if self._outgoing is None:
                 self._dial(now_s)
-        if isinstance(self.situation.phase, Starting):
-            if now_s >= self._window_ends_s:
-                self._step(StartWindowClosed(), now_s)
-        elif not isinstance(self.situation.phase, Active):
-            lost = self.detector.verdict(now_s)
-            if lost is not None:
-                self._step(lost, now_s)
+        self._judge(now_s)
         deadline_s = self.situation.deadline_s
         if deadline_s is not None and now_s >= deadline_s:
             self._step(DeadlinePassed(), now_s)
@@ -463,6 +498,46 @@ class Core:
         self._tell_both_active(now_s)
         if self._told != self._public():
             self._send_heartbeat(now_s)
+
+    def _judge(self, now_s: float) -> None:
+        """Whether nobody is to be expected any more, and whether that may be acted on."""
+        found = self._nobody_there(now_s)
+        if found is None:
+            self.held = None
+            return
+        if isinstance(self.situation.phase, Giving | HandingOver | Promised):
+            self._step(
+                found, now_s
+            )  # Of a planned switch one of the two must come out.
+            return
+        evidence = found.evidence if isinstance(found, PeerLost) else None
+        held = self._gate.held(evidence, self._pause(), now_s)
+        question = self._gate.take_question()
+        if question is not None:
+            self._effects.append(AskWitness(question))
+        if held is not None:
+            if self.held is None or held.why != self.held.why:
+                text = f"no sign of the peer ({evidence or 'at the start'}), but {held.why}"
+                self._effects.append(Note(text, alarming=True))
+            self.held = held
+            return
+        self.held = None
+        if evidence in FLAPPING:
+            self._gate.took_over(now_s)
+        self._step(found, now_s)
+
+    def _nobody_there(self, now_s: float) -> PeerLost | StartWindowClosed | None:
+        if isinstance(self.situation.phase, Active):
+            return None  # It serves in any case.
+        if isinstance(self.situation.phase, Starting):
+            return StartWindowClosed() if now_s >= self._window_ends_s else None
+        return self.detector.verdict(now_s)
+
+    def _pause(self) -> Pause | None:
+        facts = self._facts()
+        if not (facts.paused and facts.pause_left_ms):
+            return None
+        return Pause(facts.pause_left_ms / 1000, facts.pause_text)
 
     def _step(self, observation: Observation, now_s: float) -> None:
         before = self.state
@@ -522,6 +597,9 @@ class Core:
             self._effects.append(Note(text, alarming=True))
 
     def _against_handover(self, now_s: float) -> str | None:
+        pause = self._pause()
+        if pause is not None:
+            return f"automatic takeover is paused: {pause.text}"
         if self._urgent_s is not None and now_s - self._urgent_s < URGENT_PAUSE_S:
             return f"it tried to hand over within the last {URGENT_PAUSE_S:g} s"
         return against_handover(
@@ -674,6 +752,7 @@ class Core:
         if self.detector.verdict(now_s) is not None:
             # It was lost: whether it hears us counts from its return (S20).
             self._heard_by_peer_s = now_s
+        self._gate.peer_heard()
         self.detector.heard(now_s)
 
     def _compare(self, heartbeat: Heartbeat) -> None:

@@ -99,6 +99,11 @@ class Heartbeat:
     """Whether it reads our stream at this moment."""
     replication_revision: int
     replication_enabled: bool
+    pause_revision: int
+    paused: bool
+    """The sender's order about automatic takeover; it may have run out."""
+    pause_left_ms: int
+    pause_text: str
     calls: int
     version: str
 
@@ -263,6 +268,10 @@ def _read_heartbeat(fields: _Fields) -> Heartbeat:
         replicating=fields.truth("replicating", default=True),
         replication_revision=fields.number("replication_revision", default=0),
         replication_enabled=fields.truth("replication_enabled", default=True),
+        pause_revision=fields.number("pause_revision", default=0),
+        paused=fields.truth("paused", default=False),
+        pause_left_ms=fields.number("pause_left_ms", default=0),
+        pause_text=fields.text("pause_text", default=""),
         calls=fields.number("calls", default=0),
         version=fields.text("version", default=""),
     )

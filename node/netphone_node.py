@@ -48,6 +48,7 @@ from node.service import Counts
 from node.shells import Shells
 from node.status import Sources, status_of
 from node.switching import Switching, SwitchReport, When, active_role
+from node.takeover_pause import PAUSE_S_MAX
 from node.version import VERSION
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ class NetPhoneNode:
             counts=self._counts,
             observe=lambda observation: self._runtime.post(Observed(observation)),
             announce=lambda: self._runtime.post(Announce()),
+            tell=lambda work: self._runtime.post(Ask(work)),
             report=lambda report: self._switching.report(report),
         )
         core = Core(
@@ -180,6 +182,10 @@ class NetPhoneNode:
                 http.start()
             self._started = True
             self._running = undo.pop_all()
+        ages_s = self._shells.takeover_ages_s()
+        self._runtime.post(
+            Ask(lambda core, now_s: core.remember_takeovers(ages_s, now_s))
+        )
         self._runtime.post(Announce())  # The first heartbeat still said "not ready".
         _log.info(
             "%s of pair %s runs: link %s, HTTP %s, %d entries",
@@ -263,7 +269,9 @@ class NetPhoneNode:
                 view=view,
                 snapshot=self._store.snapshot,
                 progress=self._replicator.progress,
-                replication_enabled=self._shells.setting.enabled,
+                replication_enabled=self._shells.replication.current.enabled,
+                pause=self._shells.takeover.current,
+                both_active=self._shells.both_active_events(),
                 health=self._health.summary(),
                 durability=self._durability,
                 switch=self._switching.view(view.switch_step, view.waiting_for_calls),
@@ -471,6 +479,32 @@ class NetPhoneNode:
         self._check_started()
         self._shells.set_replication(enabled, actor=actor, reason=reason)
 
+    def pause_takeover(self, for_s: float, *, actor: str, reason: str = "") -> None:
+        """Let neither node take over by itself for `for_s` seconds, a week at most.
+
+        A planned switch goes on working, and so does an active node. When it runs out, or on
+        `resume_takeover`, a node whose peer is lost takes over at once.
+
+        Raises:
+            ValueError: `for_s` is outside its limits.
+            EventStoreError: the order could not be stored; all is as before.
+        """
+        if not 0.0 < for_s <= PAUSE_S_MAX:
+            raise ValueError(
+                f"a pause of {for_s:g} s; the limits are above 0 and {PAUSE_S_MAX:g} s"
+            )
+        self._check_started()
+        self._shells.pause_takeover(for_s, actor=actor, reason=reason)
+
+    def resume_takeover(self, *, actor: str, reason: str = "") -> None:
+        """End a pause on both nodes.
+
+        Raises:
+            EventStoreError: the order could not be stored; all is as before.
+        """
+        self._check_started()
+        self._shells.pause_takeover(0.0, actor=actor, reason=reason)
+
     def set_calls(self, count: int) -> None:
         """Say how many calls are in progress here: `switch(when="idle")` waits for none."""
         if type(count) is not int or count < 0:
@@ -524,7 +558,8 @@ class NetPhoneNode:
         )
 
     def _facts(self) -> Facts:
-        snapshot, setting = self._store.snapshot, self._shells.setting
+        snapshot, setting = self._store.snapshot, self._shells.replication.current
+        pause = self._shells.takeover.current
         return Facts(
             heads={
                 o: Head(str(h.id), h.digest.hex()) for o, h in snapshot.heads.items()
@@ -537,6 +572,10 @@ class NetPhoneNode:
             replicating=self._replicator.progress.connected,
             replication_revision=setting.revision,
             replication_enabled=setting.enabled,
+            pause_revision=pause.revision,
+            paused=pause.paused,
+            pause_left_ms=int(1000 * pause.left_s(self._clock.now_s())),
+            pause_text=pause.text,
             calls=self._calls,
         )
 

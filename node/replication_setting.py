@@ -33,6 +33,9 @@ class ReplicationSetting:
     def as_value(self) -> JsonValue:
         return {"revision": self.revision, "enabled": self.enabled}
 
+    def in_words(self) -> str:
+        return f"replication {'on' if self.enabled else 'off'}"
+
     def changed_to(self, enabled: bool) -> ReplicationSetting:
         """The next order."""
         return ReplicationSetting(self.revision + 1, enabled)

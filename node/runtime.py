@@ -17,6 +17,7 @@ import attrs
 from node.clock import Clock
 from node.config import NodeConfig
 from node.core import (
+    AskWitness,
     BothActive,
     CloseConnection,
     Core,
@@ -96,6 +97,9 @@ class View:
     problem: str | None = None
     divergence: str | None = None
     unserved: str | None = None
+    held: str | None = None
+    """Why this node does not take over although it would."""
+    takeover_count: int = 0
     switch_step: str | None = None
     waiting_for_calls: int = 0
 
@@ -112,6 +116,7 @@ class Effects(Protocol):
     def report(self, report: Report) -> None: ...
     def peer_spoke(self, heartbeat: Heartbeat) -> None: ...
     def both_active(self, effect: BothActive) -> None: ...
+    def ask_witness(self, question: int) -> None: ...
     def realign_heartbeat(self, realign: Callable[[], None]) -> None: ...
 
 
@@ -264,6 +269,8 @@ class Runtime:
                 self._effects.peer_spoke(heartbeat)
             case BothActive():
                 self._effects.both_active(effect)
+            case AskWitness(question):
+                self._effects.ask_witness(question)
             case ChangeState():
                 self.view = attrs.evolve(self.view, state=effect.state)
                 self._effects.change_state(effect)
@@ -297,6 +304,8 @@ class Runtime:
             problem=core.problem,
             divergence=core.divergence,
             unserved=core.unserved,
+            held=core.held.why if core.held else None,
+            takeover_count=core.takeover_count(now_s),
             switch_step=core.situation.switch_step or waiting,
             waiting_for_calls=core.waiting_for_calls(),
         )

@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import queue
-import signal
-import subprocess
-import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
+from node.commands import run_command
+
 _log = logging.getLogger("netphone.service")
 
 QUEUE_COUNT_MAX = 10_000
-_OUTPUT_BYTES_MAX = 2000
 
 
 @attrs.define
@@ -80,35 +77,18 @@ class Hook:
 
     def run(self, variables: Mapping[str, str], limit_s: float, counts: Counts) -> None:
         """Run it, and kill it with its children after `limit_s`."""
-        # A file, not a pipe: a child that stays in the background must not hold us up.
-        with tempfile.TemporaryFile() as output:
-            try:
-                process = subprocess.Popen(  # noqa: S603 the operator's own command
-                    self._command,
-                    env={**os.environ, **variables},
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-            except (OSError, ValueError) as error:  # ValueError: NUL in a variable.
-                counts.failed += 1
-                _log.error("hook %s cannot be run: %s", self.name, error)
-                return
-            try:
-                code = process.wait(limit_s)
-            except subprocess.TimeoutExpired:
-                counts.timed_out += 1
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-                _log.error("hook %s was killed after %.1f s", self.name, limit_s)
-                return
-            if code != 0:
-                counts.failed += 1
-                output.seek(max(0, output.tell() - _OUTPUT_BYTES_MAX))
-                text = output.read().decode(errors="replace").strip()
-                _log.error("hook %s ended with %d: %s", self.name, code, text)
+        try:
+            ended = run_command(self._command, variables, limit_s)
+        except OSError as error:
+            counts.failed += 1
+            _log.error("hook %s cannot be run: %s", self.name, error)
+            return
+        if ended.code is None:
+            counts.timed_out += 1
+            _log.error("hook %s was killed after %.1f s", self.name, limit_s)
+        elif ended.code != 0:
+            counts.failed += 1
+            _log.error("hook %s ended with %d: %s", self.name, ended.code, ended.output)
 
 
 class Worker:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 
 from eventstore import (
+    Event,
     EventId,
     EventStore,
     EventStoreError,
@@ -18,12 +19,13 @@ from eventstore import (
 from node.bookkeeping import Bookkeeping, Record
 from node.clock import Clock, iso_utc
 from node.config import NodeConfig
-from node.core import BothActive
+from node.core import BothActive, Core
 from node.divergence import may_be_missing
 from node.link_messages import Head, Heartbeat
 from node.notifications import StateChange
+from node.pair_setting import PairSetting
 from node.replication_setting import ReplicationSetting
-from node.roles import State
+from node.roles import Role, State
 from node.service import Callback, Counts, Hook, Worker
 from node.situation import (
     AwaitHead,
@@ -36,6 +38,9 @@ from node.situation import (
     ServiceRetired,
     WritesFrozen,
 )
+from node.takeover_gate import TAKEOVER_RULES
+from node.takeover_pause import TakeoverPause
+from node.witness import Witness
 
 _log = logging.getLogger("netphone")
 
@@ -54,6 +59,7 @@ class Shells:
         counts: Counts,
         observe: Callable[[Observation], object],
         announce: Callable[[], object],
+        tell: Callable[[Callable[[Core, float], None]], object],
         report: Callable[[Report], None],
     ) -> None:
         self._config = config
@@ -64,19 +70,34 @@ class Shells:
         self._counts = counts
         self._observe = observe
         self._announce = announce
+        self._tell = tell
+        self._witness = Witness(
+            config.witness_addresses, config.witness_command, config.witness_deadline_s
+        )
         self._report = report
         self._service = Worker("service")
         self._callbacks: list[Callback] = []
         self.bookkeeping = Bookkeeping(store)
         self._acknowledged = threading.Condition()
         self._peer: Heartbeat | None = None
-        self._peers_setting = ReplicationSetting()
-        self.setting = ReplicationSetting()
         self._compared_with: str | None = None
         """The peer's process whose copy of the own stream was looked at."""
-        self._setting_lock = threading.Lock()
-        self._meeting_setting = False
-        """Whether `_meet_setting` is queued already."""
+        self.replication = PairSetting(
+            Kind.REPLICATION_CHANGED,
+            ReplicationSetting(),
+            store=store,
+            role=config.role,
+            submit=self.bookkeeping.submit,
+            changed=self._apply_replication,
+        )
+        self.takeover = PairSetting(
+            Kind.TAKEOVER_CHANGED,
+            TakeoverPause(),
+            store=store,
+            role=config.role,
+            submit=self.bookkeeping.submit,
+            changed=announce,
+        )
         self._serving = False
         """Whether the active callbacks were the last ones to be run."""
         self._first_change = StateChange(
@@ -86,16 +107,20 @@ class Shells:
 
     def start(self) -> None:
         """Begin; the store is open."""
-        self.setting = ReplicationSetting.from_event(
+        self.replication.current = ReplicationSetting.from_event(
             self._store.latest(Kind.REPLICATION_CHANGED)
+        )
+        self.takeover.current = TakeoverPause.from_event(
+            self._store.latest(Kind.TAKEOVER_CHANGED),
+            now_s=self._clock.now_s(),
+            wall_ns=self._clock.wall_ns(),
         )
         self._service.start()
         # A process that was killed dropped nothing: the address may still be here.
         self._service.submit(lambda: self._run_hook(self._first_change))
         self.bookkeeping.start()
         self._replicator.start()
-        with self._setting_lock:
-            self._apply_setting()
+        self._apply_replication()
 
     def stop(self, limit_s: float) -> None:
         """End; what waits to be stored is stored, if Redis answers."""
@@ -198,6 +223,36 @@ class Shells:
             effect.lasted_s,
         )
 
+    def both_active_events(self) -> list[Event]:
+        """Every time that both nodes were active, as far as it is remembered."""
+        found = [
+            event
+            for role in Role
+            for event in self._store.recent(Kind.BOTH_ACTIVE, Origin(role.value))
+        ]
+        return sorted(found, key=lambda event: event.wall_ns)
+
+    def takeover_ages_s(self) -> list[float]:
+        """How long ago earlier processes of this node took over from a lost peer."""
+        now_ns = self._clock.wall_ns()
+        return [
+            max(0.0, (now_ns - event.wall_ns) / 1e9)
+            for event in self._store.recent(Kind.STATE_CHANGED)
+            if isinstance(event.value, dict)
+            and event.value.get("rule") in TAKEOVER_RULES
+        ]
+
+    def ask_witness(self, question: int) -> None:
+        witness = self._witness
+
+        def ask() -> None:
+            problem = witness.problem()
+            self._tell(
+                lambda core, now_s: core.witness_answered(question, problem, now_s)
+            )
+
+        threading.Thread(target=ask, name="witness", daemon=True).start()
+
     # Planned switch (S14).
 
     def freeze_writes(self, effect: FreezeWrites) -> None:
@@ -242,14 +297,21 @@ class Shells:
             self._peer = heartbeat
             self._acknowledged.notify_all()
         self._check_own(heartbeat)
-        theirs = ReplicationSetting(
-            heartbeat.replication_revision, heartbeat.replication_enabled
+        self.replication.peer_said(
+            ReplicationSetting(
+                heartbeat.replication_revision, heartbeat.replication_enabled
+            )
         )
-        news = theirs != self._peers_setting or self.setting.yields_to(theirs)
-        self._peers_setting = theirs
-        if news and not self._meeting_setting:
-            self._meeting_setting = True
-            self.bookkeeping.submit(lambda: self._meet_setting(self._peers_setting))
+        left_s = heartbeat.pause_left_ms / 1000
+        self.takeover.peer_said(
+            TakeoverPause(
+                heartbeat.pause_revision,
+                heartbeat.paused,
+                self._clock.now_s() + left_s,
+                left_s,
+                heartbeat.pause_text,
+            )
+        )
 
     def _check_own(self, heartbeat: Heartbeat) -> None:
         """Look up what the peer's copy of our own stream ends with, if it may be missing."""
@@ -278,10 +340,24 @@ class Shells:
         Raises:
             EventStoreError: it could not be stored; all is as before.
         """
-        with self._setting_lock:
-            self._store_setting(self.setting.changed_to(enabled), actor, reason)
-            self._apply_setting()
-        self._announce()
+        self.replication.order(
+            lambda setting: setting.changed_to(enabled), actor=actor, reason=reason
+        )
+
+    def pause_takeover(self, for_s: float, *, actor: str, reason: str) -> None:
+        """Neither node takes over by itself for `for_s`; 0 ends a pause.
+
+        Raises:
+            EventStoreError: it could not be stored; all is as before.
+        """
+        now_s, text = self._clock.now_s(), f"by {actor}: {reason or 'no reason given'}"
+
+        def following(setting: TakeoverPause) -> TakeoverPause:
+            return (
+                setting.paused_for(for_s, now_s, text) if for_s else setting.resumed()
+            )
+
+        self.takeover.order(following, actor=actor, reason=reason)
 
     def await_replicated(self, event_id: EventId, limit_s: float) -> bool:
         """Wait until the peer's heartbeat says that it has the own event `event_id`."""
@@ -294,29 +370,7 @@ class Shells:
         head = self._peer.heads.get(self._config.role) if self._peer else None
         return EventId.parse(head.id) if head else EventId(0, 0)
 
-    def _meet_setting(self, theirs: ReplicationSetting) -> None:
-        self._meeting_setting = False
-        with self._setting_lock:
-            if self.setting.yields_to(theirs):
-                actor = f"{self._config.role.other} node"
-                try:
-                    self._store_setting(theirs, actor, "set at the peer")
-                    self._announce()
-                except EventStoreError as error:
-                    _log.warning(
-                        "the replication setting waits to be stored: %s", error
-                    )
-            self._apply_setting()
-
-    def _store_setting(
-        self, setting: ReplicationSetting, actor: str, reason: str
-    ) -> None:
-        self._store.record(
-            Kind.REPLICATION_CHANGED, setting.as_value(), actor=actor, reason=reason
-        )
-        self.setting = setting
-        _log.info("replication %s by %s", "on" if setting.enabled else "off", actor)
-
-    def _apply_setting(self) -> None:
-        enabled = self.setting.enabled and self._peers_setting.enabled
-        self._replicator.set_enabled(enabled)
+    def _apply_replication(self) -> None:
+        setting = self.replication
+        self._replicator.set_enabled(setting.current.enabled and setting.peers.enabled)
+        self._announce()

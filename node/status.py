@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from eventstore import EventId, Progress, Snapshot, Suitability
+from eventstore import Event, EventId, Progress, Snapshot, Suitability
 from node.link_messages import Heartbeat
 from node.roles import State
+from node.takeover_pause import TakeoverPause
 
 if TYPE_CHECKING:  # Only their types: the modules themselves are shells.
     from node.config import NodeConfig
@@ -32,6 +33,9 @@ class Sources:
     snapshot: Snapshot
     progress: Progress
     replication_enabled: bool
+    pause: TakeoverPause
+    both_active: Sequence[Event]
+    """Every time that both nodes were active, oldest first."""
     health: Mapping[str, str]
     durability: Suitability
     switch: Mapping[str, object] | None
@@ -55,6 +59,9 @@ def status_of(sources: Sources) -> dict[str, object]:
         "entries": snapshot.entry_count,
         "peer": _peer(sources),
         "replication": _replication(sources),
+        "takeover": _takeover(sources),
+        "both_active": _both_active(sources),
+        "hand_over_problem": sources.view.unserved,
         "health": dict(sources.health),
         "durability": {
             "appendonly": sources.durability.appendonly,
@@ -91,6 +98,22 @@ def _peer(sources: Sources) -> dict[str, object]:
         "problem": view.problem,
         "health": dict(peer.problems) if peer else {},
     }
+
+
+def _takeover(sources: Sources) -> dict[str, object]:
+    left_s = sources.pause.left_s(sources.now_s)
+    return {
+        "paused": left_s > 0.0,
+        "paused_for_s": round(left_s, 1),
+        "pause": sources.pause.text if left_s > 0.0 else None,
+        "held": sources.view.held,
+        "last_hour": sources.view.takeover_count,
+    }
+
+
+def _both_active(sources: Sources) -> dict[str, object]:
+    found = sources.both_active
+    return {"count": len(found), "last": found[-1].value if found else None}
 
 
 def _replication(sources: Sources) -> dict[str, object]:

@@ -38,6 +38,8 @@ PURE = {
     "node/supervision.py",
     "node/supervision_table.py",
     "node/switch_order.py",
+    "node/takeover_gate.py",
+    "node/takeover_pause.py",
 }
 """Modules that decide. A module that says "Pure." of itself must be listed here."""
 

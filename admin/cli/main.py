@@ -23,6 +23,7 @@ from admin.cli import (
     replication_commands,
     status_commands,
     switch_command,
+    takeover_commands,
 )
 from admin.cli.global_options import options_first
 from admin.cli.output import Output, OutputClosed
@@ -62,6 +63,7 @@ app = typer.Typer(
 )
 status_commands.add_to(app)
 switch_command.add_to(app)
+takeover_commands.add_to(app)
 entry_commands.add_to(app)
 import_command.add_to(app)
 export_command.add_to(app)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from admin.cli.output import plain
-from admin.replies import Peer, Replication, Status, SwitchProgress
+from admin.replies import Peer, Replication, Status, SwitchProgress, Takeover
 
 _LABEL_WIDTH = 13
 _GOOD, _BAD = "green", "bold red"
@@ -20,6 +20,7 @@ def status_lines(status: Status) -> list[Text]:
         _replication_line(status.replication),
         *_divergence_lines(status.replication),
         *_switch_lines(status.switch),
+        *_takeover_lines(status),
         _line("ready", _ready_text(status), bad=status.ready is False),
         *(_line(f"{k} health", v, bad=v != "ok") for k, v in status.health.items()),
         _line("durability", _durability_text(status), bad=status.appendonly is False),
@@ -51,6 +52,12 @@ def headline(status: Status) -> str:
         f"calls {status.call_count}",
     ]
     parts += [f"{k}: {v}" for k, v in sorted(status.health.items()) if v != "ok"]
+    if status.takeover is not None and status.takeover.paused:
+        parts.append(f"takeover paused {status.takeover.pause or ''}")
+    if status.takeover is not None and status.takeover.held:
+        parts.append(f"takeover held: {status.takeover.held}")
+    if status.hand_over_problem:
+        parts.append(f"cannot serve: {status.hand_over_problem}")
     if switch is not None:
         parts.append(f"switch {_switch_text(switch)}")
     return "; ".join(plain(part) for part in parts)
@@ -105,6 +112,33 @@ def _divergence_lines(replication: Replication) -> list[Text]:
 
 def _switch_lines(switch: SwitchProgress | None) -> list[Text]:
     return [] if switch is None else [_line("switch", _switch_text(switch))]
+
+
+def _takeover_lines(status: Status) -> list[Text]:
+    """What an operator must not forget; nothing while all is as usual."""
+    found = []
+    if status.takeover is not None:
+        found += takeover_texts(status.takeover)
+    if status.hand_over_problem:
+        found.append(f"it cannot serve and goes on: {status.hand_over_problem}")
+    if status.both_active_count:
+        times = "once" if status.both_active_count == 1 else "times"
+        count = "" if times == "once" else f"{status.both_active_count} "
+        found.append(f"both nodes were active {count}{times}; see the history")
+    return [_line("takeover", text, bad=True) for text in found]
+
+
+def takeover_texts(takeover: Takeover) -> list[str]:
+    """What holds takeovers back, if anything does."""
+    found = []
+    if takeover.paused:
+        left_s = takeover.paused_for_s or 0.0
+        found.append(
+            f"paused for {left_s:.0f} s more, {takeover.pause or 'why unknown'}"
+        )
+    if takeover.held:
+        found.append(f"held: {takeover.held}")
+    return found
 
 
 def _switch_text(switch: SwitchProgress) -> str:

@@ -9,6 +9,7 @@ from node.http_api.replies import (
     ReplicationOrder,
     SwitchOrder,
     SwitchReply,
+    TakeoverOrder,
     body,
     errors,
 )
@@ -79,6 +80,34 @@ def operation(node: ServedNode, lanes: Lanes) -> APIRouter:
             lambda: node.set_replication(enabled, actor=actor, reason=reason)
         )
         return Reply(node.status()["replication"])
+
+    @router.get(
+        "/takeover", summary="Whether nodes take over by themselves", responses=errors()
+    )
+    async def takeover() -> Reply:
+        return Reply(node.status()["takeover"])
+
+    @router.post(
+        "/takeover",
+        summary="Pause or resume automatic takeover on both nodes",
+        responses=errors(403, 503),
+        openapi_extra=body(TakeoverOrder),
+    )
+    async def set_takeover(request: Request) -> Reply:
+        actor, reason = actor_of(request), reason_of(request)
+        async with lanes.bodies.read(
+            request, lanes.limits.order_body_bytes_max
+        ) as data:
+            for_s = order(TakeoverOrder, decoded(data)).pause_s
+        if for_s:
+            await lanes.orders.run(
+                lambda: node.pause_takeover(for_s, actor=actor, reason=reason)
+            )
+        else:
+            await lanes.orders.run(
+                lambda: node.resume_takeover(actor=actor, reason=reason)
+            )
+        return Reply(node.status()["takeover"])
 
     return router
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from node.http_api.refusals import ErrorReply
+from node.takeover_pause import PAUSE_S_MAX
 
 Id = Annotated[str, Field(description="Event id, `<ms>-<n>`.")]
 OriginName = Literal["master", "standby"]
@@ -119,6 +120,16 @@ class ReplicationOrder(Order):
     """An order to switch replication of the pair on or off."""
 
     enabled: bool
+
+
+class TakeoverOrder(Order):
+    """An order to pause automatic takeover on both nodes, or to resume it."""
+
+    pause_s: float = Field(
+        ge=0,
+        le=PAUSE_S_MAX,
+        description="For how long neither node takes over by itself; 0: resume.",
+    )
 
 
 class BatchOrder(Order):

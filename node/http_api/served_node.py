@@ -153,3 +153,17 @@ class ServedNode(Protocol):
         Raises:
             StoreUnavailable, WritesFrozen.
         """
+
+    def pause_takeover(self, for_s: float, *, actor: str, reason: str = "") -> None:
+        """Let neither node take over by itself for a while.
+
+        Raises:
+            StoreUnavailable, WritesFrozen.
+        """
+
+    def resume_takeover(self, *, actor: str, reason: str = "") -> None:
+        """End a pause.
+
+        Raises:
+            StoreUnavailable, WritesFrozen.
+        """

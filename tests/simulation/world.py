@@ -181,6 +181,10 @@ class Node:
             replicating=True,
             replication_revision=0,
             replication_enabled=True,
+            pause_revision=0,
+            paused=False,
+            pause_left_ms=0,
+            pause_text="",
             calls=self.calls,
         )
 

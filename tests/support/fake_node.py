@@ -146,6 +146,19 @@ class FakeNode:
     def show_replication(self, request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, json=self.status["replication"])
 
+    def show_takeover(self, request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json=self.status["takeover"])
+
+    def set_takeover(self, request: httpx.Request) -> httpx.Response:
+        pause_s = json.loads(request.content)["pause_s"]
+        reason = unquote(request.headers.get("X-Reason", ""))
+        self.status["takeover"] |= {
+            "paused": pause_s > 0,
+            "paused_for_s": pause_s,
+            "pause": f"by {request.headers['X-Actor']}: {reason}" if pause_s else None,
+        }
+        return self.show_takeover(request)
+
     def set_replication(self, request: httpx.Request) -> httpx.Response:
         self.status["replication"]["enabled"] = json.loads(request.content)["enabled"]
         return self.show_replication(request)
@@ -201,6 +214,8 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("DELETE", "/switch"): FakeNode.stop_switch,
     ("GET", "/replication"): FakeNode.show_replication,
     ("POST", "/replication"): FakeNode.set_replication,
+    ("GET", "/takeover"): FakeNode.show_takeover,
+    ("POST", "/takeover"): FakeNode.set_takeover,
     ("GET", "/history"): FakeNode.history,
 }
 
@@ -262,6 +277,15 @@ def status_reply() -> dict[str, Any]:
             "conflicts": 0,
             "problem": None,
         },
+        "takeover": {
+            "paused": False,
+            "paused_for_s": 0.0,
+            "pause": None,
+            "held": None,
+            "last_hour": 0,
+        },
+        "both_active": {"count": 0, "last": None},
+        "hand_over_problem": None,
         "health": {"redis": "ok"},
         "durability": {"appendonly": True, "appendfsync": "everysec"},
         "switch": None,

@@ -35,6 +35,10 @@ HEARTBEAT = Heartbeat(
     replicating=True,
     replication_revision=3,
     replication_enabled=True,
+    pause_revision=0,
+    paused=False,
+    pause_left_ms=0,
+    pause_text="",
     calls=2,
     version="1.0",
 )

@@ -35,6 +35,10 @@ FACTS = Facts(
     replicating=True,
     replication_revision=0,
     replication_enabled=True,
+    pause_revision=0,
+    paused=False,
+    pause_left_ms=0,
+    pause_text="",
     calls=0,
 )
 IDENTITIES = {Role.MASTER: MASTER, Role.STANDBY: STANDBY}

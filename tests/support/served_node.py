@@ -59,10 +59,15 @@ class FakeNode:
         """The arguments of every order that came through."""
         self.events: list[Event] = []
         self.replicating = True
+        self.paused = False
         self._entries: dict[str, Entry] = {}
 
     def status(self) -> dict[str, object]:
-        return {"pair": "office", "replication": {"enabled": self.replicating}}
+        return {
+            "pair": "office",
+            "replication": {"enabled": self.replicating},
+            "takeover": {"paused": self.paused},
+        }
 
     def is_live(self) -> bool:
         return self.live
@@ -164,6 +169,14 @@ class FakeNode:
     def set_replication(self, enabled: bool, *, actor: str, reason: str = "") -> None:
         self._wait(actor=actor, reason=reason)
         self.replicating = enabled
+
+    def pause_takeover(self, for_s: float, *, actor: str, reason: str = "") -> None:
+        self._wait(actor=actor, reason=reason, for_s=for_s)
+        self.paused = True
+
+    def resume_takeover(self, *, actor: str, reason: str = "") -> None:
+        self._wait(actor=actor, reason=reason)
+        self.paused = False
 
     def receive(self, key: str, value: JsonValue) -> Event:
         """An event of the standby arrives."""

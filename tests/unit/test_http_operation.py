@@ -59,6 +59,32 @@ class TestReplication:
         assert node.orders == []
 
 
+class TestTakeover:
+    @pytest.mark.parametrize("pause_s", [90.0, 0])
+    def test_takeover_is_paused_and_resumed(
+        self, api: Api, node: FakeNode, pause_s: float
+    ) -> None:
+        reply = api(
+            "POST",
+            "/takeover",
+            json={"pause_s": pause_s},
+            headers={"X-Actor": "jane", "X-Reason": "new switch"},
+        )
+        assert reply.json() == {"paused": pause_s > 0}
+        assert api("GET", "/takeover").json() == reply.json()
+        assert node.orders[0]["reason"] == "new switch"
+
+    @pytest.mark.parametrize(
+        "body", [{}, {"pause_s": -1}, {"pause_s": 1e9}, {"pause_s": "1h"}, []]
+    )
+    def test_an_unclear_order_is_refused(
+        self, api: Api, node: FakeNode, body: Any
+    ) -> None:
+        reply = api("POST", "/takeover", json=body)
+        assert refusal_of(reply) == (422, "invalid-request")
+        assert node.orders == []
+
+
 class TestSwitch:
     @pytest.mark.parametrize(
         ("body", "outcome"),

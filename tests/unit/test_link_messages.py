@@ -102,6 +102,10 @@ OPTIONAL: dict[str, Any] = {
     "promise": None,
     "state_age_ms": 0,
     "yield_count": 0,
+    "pause_revision": 0,
+    "paused": False,
+    "pause_left_ms": 0,
+    "pause_text": "",
 }
 
 

@@ -83,6 +83,9 @@ class Carried:
         self.reports.append(report)
         self._did("report")
 
+    def ask_witness(self, question: int) -> None:
+        self.done.append("ask witness")
+
     def both_active(self, effect: BothActive) -> None:
         self.done.append("both active")
 

@@ -15,6 +15,7 @@ from node.roles import Role, State
 from node.runtime import View
 from node.service import Counts
 from node.status import Sources, replication_problem, status_of
+from node.takeover_pause import TakeoverPause
 from tests.simulation.world import config_of
 from tests.support.links import HEARTBEAT
 
@@ -47,6 +48,8 @@ SOURCES = Sources(
     ),
     progress=Progress(connected=True, problem=None, complete_at_s=98.25),
     replication_enabled=True,
+    pause=TakeoverPause(),
+    both_active=(),
     health={"redis": "ok"},
     durability=Suitability("7.0.15", True, "everysec"),
     switch=None,
@@ -96,6 +99,15 @@ def test_it_says_everything_that_the_contract_names() -> None:
             "divergence": None,
             "problem": None,
         },
+        "takeover": {
+            "paused": False,
+            "paused_for_s": 0.0,
+            "pause": None,
+            "held": None,
+            "last_hour": 0,
+        },
+        "both_active": {"count": 0, "last": None},
+        "hand_over_problem": None,
         "health": {"redis": "ok"},
         "durability": {"appendonly": True, "appendfsync": "everysec"},
         "switch": None,
