@@ -48,7 +48,6 @@ from eventstore.streams import PAGE_EVENT_COUNT, Stored, Streams
 BATCH_EVENT_COUNT_MAX = 1000
 TURN_LIMIT_S = 2.0
 """How long a change waits for the ones before it; they may be waiting for Redis."""
-APPLIED_WITHIN_S = 1.0
 _UNSETTLED_COUNT_MAX = 64
 _RECENT_COUNT = 100
 _NS_PER_MS = 1_000_000
@@ -103,15 +102,19 @@ class EventStore:
         prevailing: Origin,
         wall_ns: Callable[[], int],
         on_folded: OnFolded = lambda _event, _folded: None,
+        applied_within_s: float = 1.0,
     ) -> None:
         """`prevailing` wins conflicts; `on_folded` is told of each new event, in order.
 
         It is called while memory is locked: it must return at once and not call back.
+        `applied_within_s`: how long an own event that the peer knows may take to be
+        applied here.
         """
         self._streams = streams
         self._own, self._peer = own, peer
         self._wall_ns = wall_ns
         self._on_folded = on_folded
+        self._applied_within_s = applied_within_s
         self._configuration = Configuration(prevailing=prevailing)
         self._heads = {
             origin: Head(START, codec.genesis(streams.pair, origin))
@@ -456,7 +459,9 @@ class EventStore:
         )
         # It may be stored already, and just about to be applied.
         applied = self._heads[self._own].id >= known
-        if not applied and not self.await_head(self._own, known, APPLIED_WITHIN_S):
+        if not applied and not self.await_head(
+            self._own, known, self._applied_within_s
+        ):
             raise StreamForked(
                 f"the peer knows event {known} of our own stream, which ends with "
                 f"{self._heads[self._own].id}: the Redis here lost events, and must get "

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import attrs
 
 from eventstore import EventStore, EventStoreError, JsonValue, Kind, StoreUnavailable
-from node.service import Worker
+from node.service import NewJobs, Worker
 
 _log = logging.getLogger("netphone.bookkeeping")
 
@@ -34,11 +34,11 @@ class Record:
 class Bookkeeping:
     """One thread that works on the own stream for the decision loop."""
 
-    def __init__(self, store: EventStore) -> None:
+    def __init__(self, store: EventStore, new_jobs: NewJobs = Worker) -> None:
         self._store = store
         self._records: deque[Record] = deque()
         self._lock = threading.Lock()
-        self._worker = Worker("bookkeeping")
+        self._worker = new_jobs("bookkeeping")
 
     def start(self) -> None:
         self._worker.start()

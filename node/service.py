@@ -12,6 +12,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import attrs
 
@@ -89,6 +90,18 @@ class Hook:
         elif ended.code != 0:
             counts.failed += 1
             _log.error("hook %s ended with %d: %s", self.name, ended.code, ended.output)
+
+
+class Jobs(Protocol):
+    """Does jobs in order, elsewhere. A simulation does them on its own clock."""
+
+    def start(self) -> None: ...
+    def submit(self, job: Callable[[], object]) -> bool: ...
+    def stop(self, limit_s: float) -> None: ...
+
+
+NewJobs = Callable[[str], Jobs]
+"""Makes them, by name."""
 
 
 class Worker:

@@ -26,7 +26,7 @@ from node.notifications import StateChange
 from node.pair_setting import PairSetting
 from node.replication_setting import ReplicationSetting
 from node.roles import Role, State
-from node.service import Callback, Counts, Hook, Worker
+from node.service import Callback, Counts, Hook, NewJobs, Worker
 from node.situation import (
     AwaitHead,
     ChangeState,
@@ -61,6 +61,7 @@ class Shells:
         announce: Callable[[], object],
         tell: Callable[[Callable[[Core, float], None]], object],
         report: Callable[[Report], None],
+        new_jobs: NewJobs = Worker,
     ) -> None:
         self._config = config
         self._store = store
@@ -75,9 +76,9 @@ class Shells:
             config.witness_addresses, config.witness_command, config.witness_deadline_s
         )
         self._report = report
-        self._service = Worker("service")
+        self._service = new_jobs("service")
         self._callbacks: list[Callback] = []
-        self.bookkeeping = Bookkeeping(store)
+        self.bookkeeping = Bookkeeping(store, new_jobs)
         self._acknowledged = threading.Condition()
         self._peer: Heartbeat | None = None
         self._compared_with: str | None = None
