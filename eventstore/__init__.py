@@ -33,13 +33,15 @@ from eventstore.event import (
     Kind,
     Origin,
     Put,
+    Recovered,
     check_key,
     check_text,
 )
 from eventstore.history import Filter, read_history
-from eventstore.replication import Progress, Replicator
-from eventstore.store import BATCH_EVENT_COUNT_MAX, EventStore, Head, Snapshot
-from eventstore.streams import Streams, Suitability, connect, display_url
+from eventstore.memory import Head, Snapshot
+from eventstore.replication import Progress, Replication, Replicator
+from eventstore.store import BATCH_EVENT_COUNT_MAX, EventStore
+from eventstore.streams import Archive, Streams, Suitability, connect, display_url
 from eventstore.version_vector import Order, compare
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "REASON_BYTES_MAX",
     "START",
     "VALUE_BYTES_MAX",
+    "Archive",
     "Change",
     "Configuration",
     "DamagedEvent",
@@ -72,6 +75,8 @@ __all__ = [
     "Origin",
     "Progress",
     "Put",
+    "Recovered",
+    "Replication",
     "Replicator",
     "SecondWriter",
     "Snapshot",

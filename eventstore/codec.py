@@ -6,7 +6,8 @@ version, so that a node can carry on a chain whose events it does not understand
     [format version, digest of the predecessor, … the rest belongs to the version]
 
 Version 1: `[1, previous, origin, id, kind, key, packed value, actor, reason, wall_ns,
-{origin: id}]`. Id and origin are inside the bytes, so the hash chain binds them. The
+{origin: id}]`, and behind it, only where recovery made the event anew, `[id, digest]` of what it
+was. Id and origin are inside the bytes, so the hash chain binds them. The
 value is packed on its own, in canonical form: it is stored, hashed and copied as the
 same bytes.
 """
@@ -29,6 +30,7 @@ from eventstore.event import (
     EventId,
     Kind,
     Origin,
+    Recovered,
     canonical,
     check_key,
     unpack_value,
@@ -91,23 +93,25 @@ def encode(
     wall_ns: int,
     vector: dict[Origin, EventId],
     previous: bytes,
+    recovered: Recovered | None = None,
 ) -> bytes:
     """The stored bytes of an event."""
-    blob: bytes = msgpack.packb(
-        [
-            FORMAT_VERSION,
-            previous,
-            origin,
-            str(event_id),
-            kind,
-            key,
-            packed,
-            actor,
-            reason,
-            wall_ns,
-            {o: str(vector[o]) for o in sorted(vector)},
-        ]
-    )
+    fields: list[object] = [
+        FORMAT_VERSION,
+        previous,
+        origin,
+        str(event_id),
+        kind,
+        key,
+        packed,
+        actor,
+        reason,
+        wall_ns,
+        {o: str(vector[o]) for o in sorted(vector)},
+    ]
+    if recovered is not None:
+        fields.append([str(recovered.id), recovered.digest])
+    blob: bytes = msgpack.packb(fields)
     return blob
 
 
@@ -168,6 +172,7 @@ def _unpack_envelope(event_id: EventId, blob: bytes) -> list[Any]:
 def _decode_version_1(
     origin: Origin, event_id: EventId, fields: list[Any], digest: bytes
 ) -> Event:
+    recovered = _decode_recovered(fields.pop()) if len(fields) == 12 else None
     (_, previous, own, stored_id, kind, key, packed, actor, reason, wall_ns, stored) = (
         fields
     )
@@ -197,8 +202,19 @@ def _decode_version_1(
         raise ValueError("its vector does not hold its own id")
     return Event(
         origin, event_id, kind, key, packed, actor, reason, wall_ns, vector,
-        previous, digest,
+        previous, digest, recovered,
     )  # fmt: skip
+
+
+def _decode_recovered(stored: Any) -> Recovered:
+    if type(stored) is not list or len(stored) != 2:
+        raise ValueError("what it was is no pair")
+    text, digest = stored
+    if type(text) is not str or type(digest) is not bytes:
+        raise ValueError("what it was is no id and digest")
+    if len(digest) != DIGEST_BYTES:
+        raise ValueError("the digest of what it was has another length")
+    return Recovered(EventId.parse(text), digest)
 
 
 def _check_value(packed: bytes) -> None:

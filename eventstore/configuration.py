@@ -147,6 +147,18 @@ class Configuration:
             return None
         return self._settle(event.key, rivals, overridden)
 
+    def differences(self, before: Configuration) -> Iterator[tuple[Event, Folded]]:
+        """What became of each entry that is not what it was in `before`, by key.
+
+        An event that recovery made anew is still the same change.
+        """
+        for key in sorted(self._rivals.keys() | before._rivals.keys()):
+            old, new = before._entries.get(key), self._entries.get(key)
+            rivals = self._rivals.get(key) or before._rivals[key]
+            winner = rivals.winner()
+            if winner is not None and _change_of(old) != _change_of(new):
+                yield winner, Folded(old, new, None)
+
     def _settle(self, key: str, rivals: _Rivals, overridden: Event | None) -> Folded:
         before = self._entries.get(key)
         winner = rivals.winner()
@@ -164,6 +176,14 @@ class Configuration:
         else:
             self._conflicts.add(key)
         return Folded(before, after, None if loser is overridden else loser)
+
+
+def _change_of(entry: Entry | None) -> bytes | None:
+    """What names the change that made `entry`, also after a recovery."""
+    if entry is None:
+        return None
+    recovered = entry.event.recovered
+    return entry.event.digest if recovered is None else recovered.digest
 
 
 def _weight(entry: Entry | None) -> int:

@@ -82,6 +82,15 @@ class Kind(StrEnum):
     REPLICATION_CHANGED = "replication-changed"
     TAKEOVER_CHANGED = "takeover-changed"
     BOTH_ACTIVE = "both-active"
+    STREAM_RECOVERED = "stream-recovered"
+
+
+@attrs.frozen
+class Recovered:
+    """What an event was before recovery appended it anew (D9)."""
+
+    id: EventId
+    digest: bytes
 
 
 @attrs.frozen
@@ -109,6 +118,10 @@ class Event:
     """SHA-256 of the predecessor in the same stream."""
     digest: bytes
     """SHA-256 of this event's stored bytes, id and origin among them."""
+    recovered: Recovered | None = None
+    """Set where recovery made this event anew behind what its writer had lost: what it was.
+    The foreign part of its vector is still what the writer knew.
+    """
 
     @property
     def value(self) -> JsonValue:

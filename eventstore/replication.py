@@ -4,13 +4,17 @@ The cursor is the copy's own last id, so nothing can drift. A page is taken only
 continues the copy's hash chain; anything else stops replication with its reason, until
 the streams fit again. The peer's Redis may be down, slow or stopped: only this thread
 waits.
+
+The own stream is looked at first, at every connection: what Redis lost of it here is fetched
+back from the copy over there before anything else (design D9).
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import attrs
 
@@ -26,6 +30,9 @@ BLOCK_MS = 1000
 """One blocking read; the reading client's timeout must be longer (pitfalls R3)."""
 RETRY_S = 1.0
 
+Permit = Callable[[], AbstractContextManager[bool]]
+"""Holds off an order to stand still while entered; says whether one was given before."""
+
 
 @attrs.frozen
 class Progress:
@@ -38,22 +45,95 @@ class Progress:
     """When the copy last had all that the peer's Redis had; None: not yet."""
 
 
-class Replicator:
-    """One thread that keeps the copy of `peer` current. `start` it once."""
+class Replication:
+    """Keeps the copy of `peer` current, step by step. For one thread, which `turn`s it."""
 
     def __init__(
         self,
         store: EventStore,
         source: Streams,
         *,
+        own: Origin,
         peer: Origin,
         now_s: Callable[[], float],
     ) -> None:
         self._store = store
         self._source = source
+        self._own = own
         self._peer = peer
         self._now_s = now_s
-        self._progress = Progress(False, "not connected yet", None)
+        self.progress = Progress(False, "not connected yet", None)
+
+    def turn(self, block_ms: int | None, permit: Permit) -> None:
+        """One step: compare the streams and recover, or take one page.
+
+        Waits up to `block_ms` for an event (None: not at all). `permit` is asked, and held,
+        while something is stored.
+
+        Raises:
+            EventStoreError: it stands still; `pause` says so in `progress`.
+        """
+        if not self.progress.connected or self._store.hindrance is not None:
+            self._compare(permit)
+        end = self._store.copy_end.id
+        page = self._source.follow(self._peer, end, PAGE_EVENT_COUNT, block_ms)
+        with permit() as allowed:
+            if not allowed:
+                return
+            if page:
+                self._store.take(page)
+        complete = len(page) < PAGE_EVENT_COUNT
+        complete_at_s = self._now_s() if complete else self.progress.complete_at_s
+        self.progress = Progress(True, None, complete_at_s)
+
+    def pause(self, problem: str | None) -> None:
+        """It stands still: the next turn compares the streams anew."""
+        self.progress = attrs.evolve(self.progress, connected=False, problem=problem)
+
+    def recover(self, go_on: Callable[[], bool]) -> None:
+        """Get the own stream's lost events back, if the peer's Redis has any (D9).
+
+        Raises:
+            EventStoreError: it could not be done now.
+        """
+        self._store.recover(self._source, go_on=go_on)
+
+    def close(self) -> None:
+        """Close the connections to the peer's Redis."""
+        self._source.close()
+
+    def _compare(self, permit: Permit) -> None:
+        def go_on() -> bool:
+            with permit() as allowed:
+                return allowed
+
+        self.recover(go_on)
+        self._check_common_head()
+
+    def _check_common_head(self) -> None:
+        """That the peer's stream still holds what our copy ends with, byte for byte."""
+        head = self._store.reload_copy()
+        if head.id == START:
+            return
+        blob = self._source.at(self._peer, head.id)
+        if blob is None:
+            raise StreamForked(
+                f"the peer's Redis lacks event {head.id} of stream {self._peer!r}, which "
+                "is stored here: it lost events and gets them back from here first"
+            )
+        if codec.digest_of(blob) != head.digest:
+            raise StreamForked(
+                f"event {head.id} of stream {self._peer!r} is another one in the peer's "
+                "Redis than here: the peer lost events and gets them back from here first"
+            )
+
+
+class Replicator:
+    """One thread that turns a `Replication`. `start` it once."""
+
+    def __init__(self, replication: Replication, *, peer: Origin) -> None:
+        self._replication = replication
+        self._peer = peer
         self._logged: str | None = None
         """The problem that the log knows of; None: none."""
         self._changed = threading.Condition()
@@ -65,7 +145,7 @@ class Replicator:
 
     @property
     def progress(self) -> Progress:
-        return self._progress
+        return self._replication.progress
 
     def start(self) -> None:
         self._thread.start()
@@ -77,7 +157,7 @@ class Replicator:
             self._changed.notify_all()
         if self._thread.is_alive():
             self._thread.join(limit_s)
-        self._source.close()
+        self._replication.close()
 
     def set_enabled(self, enabled: bool) -> None:
         """Read or stand still. Nothing is taken after this returns with `enabled`
@@ -90,7 +170,7 @@ class Replicator:
     def _run(self) -> None:
         while self._await_enabled():
             try:
-                self._follow()
+                self._turn()
             except (StreamForked, DamagedEvent) as error:
                 self._stand_still(error, logging.ERROR)
             except EventStoreError as error:
@@ -99,12 +179,22 @@ class Replicator:
                 _log.exception("replication failed; trying again")
                 self._stand_still(EventStoreError("internal error"), logging.ERROR)
 
+    def _turn(self) -> None:
+        was_connected = self.progress.connected
+        self._replication.turn(BLOCK_MS, self._permit)
+        if self.progress.connected and not was_connected:
+            _log.info("replication follows stream %s", self._peer)
+            self._logged = None
+
+    @contextmanager
+    def _permit(self) -> Iterator[bool]:
+        with self._changed:
+            yield self._enabled and not self._stopping
+
     def _await_enabled(self) -> bool:
         with self._changed:
             if not (self._enabled or self._stopping):
-                self._progress = attrs.evolve(
-                    self._progress, connected=False, problem=None
-                )
+                self._replication.pause(None)
             self._changed.wait_for(lambda: self._enabled or self._stopping)
             return not self._stopping
 
@@ -114,43 +204,6 @@ class Replicator:
         if self._logged is None or (level == logging.ERROR and text != self._logged):
             _log.log(level, "replication stands still: %s", text)
             self._logged = text
-        self._progress = attrs.evolve(self._progress, connected=False, problem=text)
+        self._replication.pause(text)
         with self._changed:
             self._changed.wait_for(lambda: self._stopping, RETRY_S)
-
-    def _follow(self) -> None:
-        self._check_common_head()
-        while True:
-            head = self._store.snapshot.heads[self._peer].id
-            page = self._source.follow(self._peer, head, PAGE_EVENT_COUNT, BLOCK_MS)
-            with self._changed:
-                if self._stopping or not self._enabled:
-                    return
-                if page:
-                    self._store.take(page)
-            if not self._progress.connected:
-                _log.info("replication follows stream %s", self._peer)
-                self._logged = None
-            now_s = self._now_s()
-            complete = len(page) < PAGE_EVENT_COUNT
-            complete_at_s = now_s if complete else self._progress.complete_at_s
-            self._progress = Progress(True, None, complete_at_s)
-
-    def _check_common_head(self) -> None:
-        """That the peer's stream still holds what our copy ends with, byte for byte."""
-        head = self._store.reload_copy()
-        if head.id == START:
-            return
-        blob = self._source.at(self._peer, head.id)
-        if blob is None:
-            raise StreamForked(
-                f"the peer's Redis lacks event {head.id} of stream {self._peer!r}, "
-                "which "
-                "is stored here: it lost events and must get them back first"
-            )
-        if codec.digest_of(blob) != head.digest:
-            raise StreamForked(
-                f"event {head.id} of stream {self._peer!r} is another one in the "
-                "peer's "
-                "Redis than here: the stream has forked"
-            )

@@ -7,17 +7,17 @@ taking a `Snapshot` never waits for Redis.
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 import attrs
 
 from eventstore import codec
 from eventstore.codec import Unknown
-from eventstore.configuration import Configuration, Entry, Folded
+from eventstore.configuration import Entry, Folded
 from eventstore.errors import (
-    DamagedEvent,
     EntryChanged,
     EventStoreError,
     InvalidEntry,
@@ -30,7 +30,6 @@ from eventstore.errors import (
 )
 from eventstore.event import (
     ACTOR_BYTES_MAX,
-    MS_MAX,
     REASON_BYTES_MAX,
     START,
     Change,
@@ -43,42 +42,19 @@ from eventstore.event import (
     check_key,
     check_text,
 )
-from eventstore.streams import PAGE_EVENT_COUNT, Stored, Streams
+from eventstore.memory import Head, Memory, Snapshot, Stored, chained
+from eventstore.mending import Mended, Mending, WrongCopy, pages, read_pages
+from eventstore.streams import PAGE_EVENT_COUNT, Streams
+
+_log = logging.getLogger("netphone.store")
 
 BATCH_EVENT_COUNT_MAX = 1000
 TURN_LIMIT_S = 2.0
 """How long a change waits for the ones before it; they may be waiting for Redis."""
 _UNSETTLED_COUNT_MAX = 64
-_RECENT_COUNT = 100
 _NS_PER_MS = 1_000_000
 
 OnFolded = Callable[[Event, Folded | None], None]
-
-
-@attrs.frozen
-class Head:
-    """The end of a stream: the newest event's id and digest. `START`: still empty."""
-
-    id: EventId
-    digest: bytes
-
-
-@attrs.frozen
-class Snapshot:
-    """What a node knows at one moment; all parts belong together."""
-
-    heads: Mapping[Origin, Head]
-    digest: str
-    """Of the entries; see `Configuration.digest`."""
-    entry_count: int
-    conflict_count: int
-    unknown_count: int
-    """Events kept but not understood: of a later version, or damaged inside."""
-
-    @property
-    def vector(self) -> dict[Origin, EventId]:
-        """The newest event applied of each origin that has any."""
-        return {o: head.id for o, head in self.heads.items() if head.id != START}
 
 
 @attrs.frozen
@@ -115,23 +91,27 @@ class EventStore:
         self._wall_ns = wall_ns
         self._on_folded = on_folded
         self._applied_within_s = applied_within_s
-        self._configuration = Configuration(prevailing=prevailing)
-        self._heads = {
-            origin: Head(START, codec.genesis(streams.pair, origin))
-            for origin in (own, peer)
-        }
-        self._recent: dict[tuple[Origin, str], deque[Event]] = {}
-        """Events that concern no entry, the newest of each origin and kind."""
-        self._unknown_count = 0
+        self._prevailing = prevailing
+        self._known = self._new_memory()
+        self._copy_end = self._known.heads[peer]
+        """Where the copy ends in Redis: before our head only if Redis lost some of it."""
+        self._archived_ms = 0
+        self._hindrance: str | None = None
+        self._wrong_end: bytes | None = None
+        """How the peer's copy of the own stream ends, if that was found to be wrong."""
         self._unsettled: list[Sequence[Stored]] = []
-        self._broken: EventStoreError | None = None
+        self._broken: SecondWriter | None = None
         self._writing = threading.Lock()
         self._copying = threading.Lock()
         self._memory = threading.RLock()
         self._grown = threading.Condition(self._memory)
         self._thawed = threading.Condition(self._writing)
         self._frozen = False
-        self._snapshot = self._take_snapshot()
+        self._snapshot = self._known.snapshot()
+
+    def _new_memory(self) -> Memory:
+        origins = self._own, self._peer
+        return Memory(self._streams.pair, origins, prevailing=self._prevailing)
 
     # Reading: memory only.
 
@@ -141,18 +121,28 @@ class EventStore:
         return self._snapshot
 
     @property
-    def broken(self) -> EventStoreError | None:
-        """Why this store will not write again, if so: `SecondWriter` or `StreamForked`."""
+    def broken(self) -> SecondWriter | None:
+        """Why this store will not write again, if so."""
         return self._broken
+
+    @property
+    def hindrance(self) -> str | None:
+        """Why no change is taken for now: events that were lost must come back first."""
+        return self._hindrance
+
+    @property
+    def copy_end(self) -> Head:
+        """Where the copy of the peer's stream ends in Redis: the cursor of replication."""
+        return self._copy_end
 
     def get(self, key: str) -> Entry | None:
         """The entry `key`, or None."""
-        return self._configuration.get(key)
+        return self._known.configuration.get(key)
 
     def entries(self, prefix: str = "") -> list[Entry]:
         """All entries whose key starts with `prefix`, by key, as of one moment."""
         with self._memory:
-            return list(self._configuration.entries(prefix))
+            return list(self._known.configuration.entries(prefix))
 
     def latest(self, kind: Kind) -> Event | None:
         """The newest own event of a kind that concerns no entry."""
@@ -165,13 +155,13 @@ class EventStore:
         Of the own stream where `origin` is not given; at most 100.
         """
         with self._memory:
-            return list(self._recent.get((origin or self._own, kind), ()))
+            return list(self._known.recent.get((origin or self._own, kind), ()))
 
     def await_head(self, origin: Origin, event_id: EventId, limit_s: float) -> bool:
         """Wait until the events of `origin` up to `event_id` are applied here."""
         with self._grown:
             return self._grown.wait_for(
-                lambda: self._heads[origin].id >= event_id, limit_s
+                lambda: self._known.heads[origin].id >= event_id, limit_s
             )
 
     # The start.
@@ -183,14 +173,23 @@ class EventStore:
             StoreUnavailable: Redis did not answer.
             StreamForked, DamagedEvent: a stream is not one unbroken history.
         """
+        self._streams.clear((self._own, self._peer))
+        self._read_archived()
         for origin in (self._own, self._peer):
             self._read_on(origin, announce=False)
+        self._copy_end = self._known.heads[self._peer]
+
+    def _read_archived(self) -> None:
+        """Ids go on above every archived one."""
+        ends = [archive.last.ms for archive in self._streams.archives()]
+        self._archived_ms = max(ends, default=0)
 
     def _read_on(self, origin: Origin, *, announce: bool) -> None:
         while page := self._streams.read(
-            origin, self._heads[origin].id, PAGE_EVENT_COUNT
+            origin, self._known.heads[origin].id, PAGE_EVENT_COUNT
         ):
-            self._fold(origin, self._chained(origin, page), announce=announce)
+            events = self._known.chained(origin, page)
+            self._fold(origin, page, events, announce=announce)
 
     # Writing to the own stream.
 
@@ -215,7 +214,7 @@ class EventStore:
             EntryChanged: an entry is not `expected`; nothing was stored.
             WritesFrozen: a switch took longer than the limit; nothing was stored.
             StoreUnavailable: Redis did not answer; the text says whether it may be stored.
-            SecondWriter, StreamForked: stop; another process writes, or events are lost.
+            SecondWriter: stop; another process writes this stream.
         """
         _check_author(actor, reason)
         drafts = [_draft(change) for change in changes]
@@ -224,6 +223,7 @@ class EventStore:
                 f"a batch of {len(drafts)} changes; the limits are 1 and "
                 f"{BATCH_EVENT_COUNT_MAX}"
             )
+        self._check_hindrance()
         # Behind a Redis that hangs, changes must not queue up for minutes:
         # test_changes_do_not_queue_up_behind_a_stopped_redis.
         if not self._writing.acquire(timeout=TURN_LIMIT_S):
@@ -249,6 +249,7 @@ class EventStore:
         """
         _check_author(actor, reason)
         draft = _Draft(kind, "", codec.pack_value(value))
+        self._check_hindrance()
         with self._writing:
             return self._write([draft], actor, reason, None)[0]
 
@@ -264,7 +265,7 @@ class EventStore:
 
         Raises:
             StoreUnavailable: Redis still does not answer; try again later.
-            SecondWriter, StreamForked: as `append`.
+            SecondWriter: as `append`.
         """
         with self._writing:
             if self._unsettled and self._broken is None:
@@ -298,7 +299,8 @@ class EventStore:
     ) -> list[Event]:
         if self._broken is not None:
             # Anew each time: a raised error keeps hold of all that was in its frames.
-            raise type(self._broken)(str(self._broken))
+            raise SecondWriter(str(self._broken))
+        self._check_hindrance()
         if self._unsettled:
             self._settle()
         while True:
@@ -308,12 +310,12 @@ class EventStore:
             with self._memory:
                 # At one moment, or a vector could cover what the caller never saw.
                 self._check_entries(drafts, expected)
-                heads = dict(self._heads)
+                heads = dict(self._known.heads)
             batch = self._compose(drafts, actor, reason, heads)
             # Read before it is stored: what cannot be read back must not be written.
-            events = self._chained(self._own, batch)
+            events = self._known.chained(self._own, batch)
             if self._store(batch):
-                self._fold(self._own, events)
+                self._fold(self._own, batch, events)
                 self._unsettled.clear()
                 return [event for event in events if isinstance(event, Event)]
 
@@ -321,7 +323,7 @@ class EventStore:
         self, drafts: Sequence[_Draft], expected: EventId | None
     ) -> None:
         for draft in drafts:
-            entry = self._configuration.get(draft.key)
+            entry = self._known.configuration.get(draft.key)
             if expected is not None and (entry is None or entry.id != expected):
                 current = None if entry is None else str(entry.id)
                 raise EntryChanged(draft.key, expected=str(expected), current=current)
@@ -337,8 +339,7 @@ class EventStore:
     ) -> list[Stored]:
         own = heads[self._own]
         wall_ns = self._wall_ns()
-        # Above the peer's, so that no two events of which one knew the other share an id.
-        ms = max(wall_ns // _NS_PER_MS, own.id.ms, heads[self._peer].id.ms + 1)
+        ms = self._new_ms(heads)
         vector = {o: head.id for o, head in heads.items() if head.id != START}
         previous = own.digest
         batch: list[Stored] = []
@@ -361,13 +362,22 @@ class EventStore:
             batch.append((event_id, blob))
         return batch
 
+    def _new_ms(self, heads: Mapping[Origin, Head]) -> int:
+        """The time in a new id.
+
+        Above the peer's, so that no two events of which one knew the other share an id.
+        """
+        own, peer = heads[self._own].id, heads[self._peer].id
+        wall_ms = self._wall_ns() // _NS_PER_MS
+        return max(wall_ms, own.ms, peer.ms + 1, self._archived_ms + 1)
+
     def _store(self, batch: Sequence[Stored]) -> bool:
         """Bring `batch` into the own stream. False: compose it anew behind what came.
 
         Sent again after no answer: the script makes that harmless, and only an answer
         tells that the first try is not still on its way (pitfalls R1, R2).
         """
-        head = self._heads[self._own].id
+        head = self._known.heads[self._own].id
         try:
             found = self._streams.append(self._own, head, batch)
         except StoreRefused:
@@ -380,7 +390,7 @@ class EventStore:
         try:
             found = self._streams.append(self._own, head, batch)
             return found is None or self._adopt(batch)
-        except (SecondWriter, StreamForked):
+        except SecondWriter:
             raise
         except EventStoreError as error:
             # Even when this try was refused: the first one may still arrive.
@@ -399,7 +409,7 @@ class EventStore:
             )
         last = self._streams.last(self._own)
         found = START if last is None else last[0]
-        if found != self._heads[self._own].id:
+        if found != self._known.heads[self._own].id:
             self._adopt(())
 
     def _adopt(self, batch: Sequence[Stored]) -> bool:
@@ -408,13 +418,13 @@ class EventStore:
         What is behind our head may be `batch` or an earlier one whose answer was lost.
         Anything else was written by somebody else.
         """
-        head = self._heads[self._own].id
+        head = self._known.heads[self._own].id
         found = self._streams.read(self._own, head, BATCH_EVENT_COUNT_MAX + 1)
         if batch and found == list(batch):
             return True
         for late in self._unsettled:
             if found == list(late):
-                self._fold(self._own, self._chained(self._own, found))
+                self._fold(self._own, found, self._known.chained(self._own, found))
                 self._unsettled.clear()
                 return False
         if found:
@@ -423,33 +433,39 @@ class EventStore:
                 "process: is a second node running with this Redis? This one stops "
                 "writing"
             )
-        else:
-            self._broken = StreamForked(
-                f"stream {self._own!r} lost events in Redis: this node wrote up to "
-                f"{head}; "
-                "was an old file restored? This node stops writing"
-            )
-        raise self._broken
+            raise self._broken
+        self._restore_own()
+        self._check_hindrance()
+        return False
+
+    def _check_hindrance(self) -> None:
+        if self._hindrance is not None:
+            raise StoreRefused(f"{self._hindrance}; nothing was stored")
 
     # The copy of the peer's stream.
 
     def take(self, page: Sequence[Stored]) -> None:
-        """Add `page` to the copy, if it continues the hash chain, and fold it.
+        """Add `page` to the copy, if it continues the hash chain, and fold what is new.
 
         Raises:
             StreamForked, DamagedEvent: it does not; nothing was added.
             StoreUnavailable: the own Redis did not answer; `reload_copy`, then go on.
         """
         with self._copying:
-            head = self._heads[self._peer].id
-            events = self._chained(self._peer, page)
+            end = self._copy_end
+            events = chained(self._peer, end, page)
             self._check_known(events)
-            found = self._streams.append(self._peer, head, page)
+            found = self._streams.append(self._peer, end.id, page)
             if found is not None:
                 raise StoreUnavailable(
-                    f"the copy of {self._peer!r} ends with {found}, not {head}"
+                    f"the copy of {self._peer!r} ends with {found}, not {end.id}"
                 )
-            self._fold(self._peer, events)
+            self._copy_end = Head(events[-1].id, events[-1].digest)
+            # Redis may have lost some of the copy; memory did not.
+            known = self._known.heads[self._peer].id
+            new = sum(event.id > known for event in events)
+            if new:
+                self._fold(self._peer, page[-new:], events[-new:])
 
     def _check_known(self, events: Sequence[Event | Unknown]) -> None:
         """That the peer knew nothing of our own stream that we do not know."""
@@ -458,104 +474,207 @@ class EventStore:
             default=START,
         )
         # It may be stored already, and just about to be applied.
-        applied = self._heads[self._own].id >= known
+        applied = self._known.heads[self._own].id >= known
         if not applied and not self.await_head(
             self._own, known, self._applied_within_s
         ):
-            raise StreamForked(
-                f"the peer knows event {known} of our own stream, which ends with "
-                f"{self._heads[self._own].id}: the Redis here lost events, and must get "
-                "them back first"
-            )
+            self._hindrance = self._lost(f"the peer knows event {known} of it")
+            raise StreamForked(self._hindrance)
+
+    def reload_copy(self) -> Head:
+        """Fold what the copy holds behind our head after a lost answer; returns its end.
+
+        Raises: as `open`.
+        """
+        with self._copying:
+            self._read_on(self._peer, announce=True)
+            self._copy_end = self._end(self._peer)
+            return self._copy_end
+
+    # Losses of Redis, and recovery (D9).
+
+    def check(self) -> None:
+        """See that Redis still has what it acknowledged; write again what it lost.
+
+        What is in memory still is appended again as it was. Where that is not enough, no
+        change is taken until `recover` was done. Waits for no change that is under way: that
+        one sees for itself.
+
+        Raises:
+            StoreUnavailable, DamagedEvent: Redis did not answer, or not with events.
+        """
+        if self._writing.acquire(blocking=False):
+            try:
+                if self._broken is None and not self._unsettled:
+                    self._restore_own()
+            finally:
+                self._writing.release()
+        if self._copying.acquire(blocking=False):
+            try:
+                self._restore(self._peer)
+                self._copy_end = min(self._copy_end, self._end(self._peer), key=_by_id)
+            finally:
+                self._copying.release()
 
     def compare_own(self, claimed: EventId, digest: bytes) -> None:
         """The peer's copy of our own stream ends with `claimed`: is that event here?
 
-        If Redis has not got it, or another one in its place, events were lost, and this
-        store does not write any more: what it wrote would fork.
+        If Redis has not got it, or another one in its place, events were lost, and no change
+        is taken until they are back: what was written meanwhile would fork.
 
         Raises:
             StoreUnavailable, DamagedEvent: that could not be found out.
         """
         if self._broken is not None or claimed == START:
             return
+        if digest == self._wrong_end:
+            return
         blob = self._streams.at(self._own, claimed)
         if blob is None or codec.digest_of(blob) != digest:
-            self._broken = StreamForked(
-                f"the peer holds event {claimed} of stream {self._own!r}, which is not in "
-                "the Redis here: it lost events; this node stops writing"
-            )
+            self._hindrance = self._lost(f"the peer holds event {claimed} of it")
 
-    def reload_copy(self) -> Head:
-        """Fold what the copy holds behind our head after a lost answer; returns its
-        head.
+    def recover(self, source: Streams, *, go_on: Callable[[], bool]) -> None:
+        """Make the own stream whole with the copy that the peer's Redis, `source`, has of it.
 
-        Raises: as `open`.
+        Nothing is lost: what was written here without knowing the lost events is archived as it
+        is and appended anew behind them. Doing it twice, or again after it was cut off
+        anywhere, changes nothing more. `go_on` is asked between pages.
+
+        Raises:
+            StoreUnavailable: a Redis did not answer, or `go_on` said no; try again later.
+            StreamForked, DamagedEvent: a stream is not one unbroken history.
         """
-        with self._copying:
-            self._read_on(self._peer, announce=True)
-            return self._heads[self._peer]
+        # The peer is never waited for while changes wait for us.
+        last = source.last(self._own)
+        if self._broken is not None:
+            return
+        if self._hindrance is None:
+            if last is None or self._streams.at(self._own, last[0]) == last[1]:
+                return
+            if codec.digest_of(last[1]) == self._wrong_end:
+                return
+            self._hindrance = self._lost(f"the peer holds event {last[0]} of it")
+        with self._writing:
+            if self._unsettled:
+                with suppress(StoreRefused):
+                    self._settle()
+            end = self._end(self._own)
+            lost = [
+                stored for stored in self._known.tails[self._own] if stored[0] > end.id
+            ]
+            mending = Mending(self._streams, source, self._own, go_on=go_on)
+            try:
+                mended = mending.mend(lost, ms_min=self._new_ms(self._known.heads))
+            except WrongCopy:
+                if end == self._known.heads[self._own] and last is not None:
+                    # Whatever the peer has there, it must not stop this node.
+                    self._wrong_end = codec.digest_of(last[1])
+                    self._hindrance = None
+                raise
+            self._read_archived()
+            self._meet_stream()
+            self._hindrance = None
+            if mended is not None:
+                self._record_recovery(mended)
+
+    def _record_recovery(self, mended: Mended) -> None:
+        _log.warning("stream %s was recovered: %s", self._own, mended)
+        draft = _Draft(Kind.STREAM_RECOVERED, "", codec.pack_value(mended.as_value()))
+        self._write([draft], f"{self._own} node", "Redis had lost events", None)
+
+    def _lost(self, proof: str) -> str:
+        return (
+            f"stream {self._own!r} lost events in the Redis here ({proof}): this node takes "
+            "no changes until it has them back from the peer"
+        )
+
+    def _restore_own(self) -> None:
+        if not self._restore(self._own) and self._hindrance is None:
+            head = self._known.heads[self._own].id
+            self._hindrance = self._lost(f"this node wrote up to {head}")
+            _log.error("%s", self._hindrance)
+
+    def _restore(self, origin: Origin) -> bool:
+        """Whether Redis has, or now has again, all of `origin` that memory knows."""
+        head, end = self._known.heads[origin], self._end(origin)
+        if end.id > head.id or end == head:
+            return True
+        lost = [stored for stored in self._known.tails[origin] if stored[0] > end.id]
+        try:
+            chained(origin, end, lost)
+        except EventStoreError:
+            return False
+        if not lost:
+            return False
+        for page in pages(lost):
+            try:
+                self._streams.append(origin, end.id, page)
+            except StoreRefused:
+                return False  # Deleted by hand, mostly: it must be made anew.
+            end = Head(page[-1][0], codec.digest_of(page[-1][1]))
+        _log.warning(
+            "Redis lost %d events of stream %s; they were written again from memory",
+            len(lost), origin,
+        )  # fmt: skip
+        return self._end(origin) == head
+
+    def _end(self, origin: Origin) -> Head:
+        last = self._streams.last(origin)
+        if last is None:
+            return Head(START, codec.genesis(self._streams.pair, origin))
+        return Head(last[0], codec.digest_of(last[1]))
 
     # Memory.
+
+    def _meet_stream(self) -> None:
+        """Let memory know what the own stream is now."""
+        head = self._known.heads[self._own]
+        blob = None if head.id == START else self._streams.at(self._own, head.id)
+        if head.id == START or (blob and codec.digest_of(blob) == head.digest):
+            self._read_on(self._own, announce=True)
+            return
+        with self._copying:
+            known = self._new_memory()
+            for origin in (self._own, self._peer):
+                for page in read_pages(self._streams, origin):
+                    known.fold(origin, page, known.chained(origin, page))
+            # Redis may have lost more of the copy than memory did.
+            rest = [
+                s for s in self._known.tails[self._peer] if s[0] > self._copy_end.id
+            ]
+            with suppress(StreamForked):
+                events = known.chained(self._peer, rest)
+                if events:
+                    known.fold(self._peer, rest, events)
+            self._replace_memory(known)
+
+    def _replace_memory(self, known: Memory) -> None:
+        with self._memory:
+            before, self._known = self._known, known
+            self._snapshot = known.snapshot()
+            self._grown.notify_all()
+            for event, folded in known.configuration.differences(before.configuration):
+                self._on_folded(event, folded)
 
     def _fold(
         self,
         origin: Origin,
+        page: Sequence[Stored],
         events: Sequence[Event | Unknown],
         *,
         announce: bool = True,
     ) -> None:
         with self._memory:
-            news = []
-            for event in events:
-                if isinstance(event, Unknown):
-                    self._unknown_count += 1
-                    continue
-                news.append((event, self._configuration.fold(event)))
-                if not event.key:
-                    place = origin, event.kind
-                    kept = self._recent.setdefault(place, deque(maxlen=_RECENT_COUNT))
-                    kept.append(event)
-            self._heads[origin] = Head(events[-1].id, events[-1].digest)
-            self._snapshot = self._take_snapshot()
+            news = self._known.fold(origin, page, events)
+            self._snapshot = self._known.snapshot()
             self._grown.notify_all()
             if announce:
                 for event, folded in news:
                     self._on_folded(event, folded)
 
-    def _take_snapshot(self) -> Snapshot:
-        return Snapshot(
-            heads=dict(self._heads),
-            digest=self._configuration.digest,
-            entry_count=len(self._configuration),
-            conflict_count=self._configuration.conflict_count,
-            unknown_count=self._unknown_count,
-        )
 
-    def _chained(self, origin: Origin, page: Sequence[Stored]) -> list[Event | Unknown]:
-        """The events in `page`, if each continues the one before, the first our head."""
-        head = self._heads[origin]
-        events: list[Event | Unknown] = []
-        for event_id, blob in page:
-            if event_id.ms > MS_MAX:
-                # Ids never go back: one such event, and nothing could be written behind.
-                raise DamagedEvent(
-                    f"event {event_id} of stream {origin!r} is from beyond the year 9999"
-                )
-            event = codec.decode(origin, event_id, blob)
-            if event.previous != head.digest:
-                raise StreamForked(
-                    f"event {event_id} of stream {origin!r} does not continue our "
-                    "history, "
-                    f"which ends with {head.id}: another event came before it"
-                )
-            if event_id.n != head.id.n + 1 or event_id.ms < head.id.ms:
-                raise StreamForked(
-                    f"event {event_id} of stream {origin!r} cannot follow {head.id}"
-                )
-            head = Head(event_id, event.digest)
-            events.append(event)
-        return events
+def _by_id(head: Head) -> EventId:
+    return head.id
 
 
 def _draft(change: Change) -> _Draft:

@@ -1,8 +1,14 @@
 """The two streams of a pair in one Redis: append, read, follow.
 
-Keys: `netphone:{PAIR}:events:ORIGIN`, a Redis stream for each origin. The braces keep
-a pair in one slot of a Redis Cluster. Each stream entry has one field, `e`, with the
-bytes of `codec.encode`; its Redis id is the event's id.
+Keys, each with the pair's name in braces, which keep a pair in one slot of a Redis Cluster:
+
+    netphone:{PAIR}:events:ORIGIN      a Redis stream for each origin
+    netphone:{PAIR}:archive:NAME       events that were replaced, as they were: a stream
+    netphone:{PAIR}:archives           a hash: the name of each archive -> its newest id
+    netphone:{PAIR}:temporary:…        streams in the making; left-overs are removed at start
+
+Each stream entry has one field, `e`, with the bytes of `codec.encode`; its Redis id is the
+event's id.
 
 Clients are made here and nowhere else. They never retry by themselves: redis-py would
 send an append twice (pitfalls R1). RESP2 keeps one shape of replies (R6).
@@ -28,9 +34,7 @@ from eventstore.errors import (
     UnsuitableStore,
 )
 from eventstore.event import START, EventId, Origin
-
-Stored = tuple[EventId, bytes]
-"""One stream entry: its id and its bytes."""
+from eventstore.memory import Stored
 
 PAGE_EVENT_COUNT: Final = 500
 """Events read at once; at the limit of event size a page has 34 MB."""
@@ -49,7 +53,58 @@ end
 return 'appended'
 """
 
+# Puts streams in the place of others, all or none, each only if what it replaces still
+# ends with the id named. Four keys for each: the stream, the one that replaces it (if it
+# is not there, the stream becomes empty), the archive in the making, and its place.
+_SWAP: Final = """
+for i = 1, #ARGV / 3 do
+  local last = redis.call('XREVRANGE', KEYS[4 * i - 2], '+', '-', 'COUNT', 1)
+  local found = '0-0'
+  if last[1] then found = last[1][1] end
+  if found ~= ARGV[3 * i - 2] then return found end
+end
+for i = 1, #ARGV / 3 do
+  local at = 4 * i - 2
+  if redis.call('EXISTS', KEYS[at + 2]) == 1 then
+    redis.call('RENAME', KEYS[at + 2], KEYS[at + 3])
+    redis.call('HSET', KEYS[1], ARGV[3 * i - 1], ARGV[3 * i])
+  end
+  if redis.call('EXISTS', KEYS[at + 1]) == 1 then
+    redis.call('RENAME', KEYS[at + 1], KEYS[at])
+  else
+    redis.call('DEL', KEYS[at])
+  end
+end
+return 'swapped'
+"""
+
 _Reply = TypeVar("_Reply")
+
+
+@attrs.frozen
+class Swap:
+    """The stream of `origin`, which ends with `last`, gives way to the one in the making.
+
+    What was put in the archive in the making, if anything was, is kept as `archive`, up to
+    `archived`.
+    """
+
+    origin: Origin
+    last: EventId
+    archive: str
+    archived: EventId
+
+
+@attrs.frozen
+class Archive:
+    """Events of one origin that were replaced: readable like a stream."""
+
+    name: str
+    last: EventId
+
+    @property
+    def origin(self) -> Origin:
+        return Origin(self.name.partition("-")[0])
 
 
 @attrs.frozen
@@ -84,6 +139,7 @@ class Streams:
         self._pair = pair
         self._name = name
         self._append = client.register_script(_APPEND)
+        self._swap = client.register_script(_SWAP)
 
     @property
     def pair(self) -> str:
@@ -104,12 +160,16 @@ class Streams:
         Raises:
             StoreUnavailable: no answer, so the outcome is unknown, or Redis refused.
         """
+        return self._append_to(self.key(origin), after, batch)
+
+    def _append_to(
+        self, key: str, after: EventId, batch: Sequence[Stored]
+    ) -> EventId | None:
         arguments: list[str | bytes] = [str(after)]
         for event_id, blob in batch:
             arguments += (str(event_id), blob)
         reply = cast(
-            bytes,
-            self._call(lambda: self._append(keys=[self.key(origin)], args=arguments)),
+            bytes, self._call(lambda: self._append(keys=[key], args=arguments))
         )
         return None if reply == b"appended" else _parse_id(reply)
 
@@ -120,10 +180,119 @@ class Streams:
             StoreUnavailable: Redis did not answer.
             DamagedEvent: an entry has not the one field that events have.
         """
+        return self._read_from(self.key(origin), after, count)
+
+    def _read_from(self, key: str, after: EventId, count: int) -> list[Stored]:
         first = f"({after}" if after != START else "-"
+        return _entries(self._call(lambda: self._client.xrange(key, first, "+", count)))
+
+    def read_back(
+        self, origin: Origin, before: EventId | None, count: int
+    ) -> list[Stored]:
+        """At most `count` entries before `before` (None: from the end), newest first.
+
+        Raises: as `read`.
+        """
+        first = "+" if before is None else f"({before}"
+        key = self.key(origin)
         return _entries(
-            self._call(lambda: self._client.xrange(self.key(origin), first, "+", count))
+            self._call(lambda: self._client.xrevrange(key, first, "-", count))
         )
+
+    # Replacing a stream: everything in the making is not yet there for anybody.
+
+    def clear(self, origins: Sequence[Origin]) -> None:
+        """Remove what an interrupted replacement left in the making.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        keys = [key(o) for o in origins for key in (self._making, self._archiving)]
+        self._call(lambda: self._client.delete(*keys))
+
+    def make(self, origin: Origin, after: EventId, batch: Sequence[Stored]) -> None:
+        """Add `batch` to the stream in the making, which ends with `after`.
+
+        Raises:
+            StoreUnavailable: no answer, or somebody else makes one: `clear`, and begin anew.
+        """
+        self._make_in(self._making(origin), after, batch)
+
+    def make_archive(
+        self, origin: Origin, after: EventId, batch: Sequence[Stored]
+    ) -> None:
+        """Add `batch` to the archive in the making.
+
+        Raises: as `make`.
+        """
+        self._make_in(self._archiving(origin), after, batch)
+
+    def swap(self, swaps: Sequence[Swap]) -> None:
+        """Let what was made take its place, all or none, in one step.
+
+        Durable at the `appendfsync` level of this Redis.
+
+        Raises:
+            StoreUnavailable: no answer, or a stream does not end as it did: nothing is
+                lost; look at the streams, and begin anew where it did not happen.
+        """
+        keys, arguments = [self._archives], []
+        for swap in swaps:
+            keys += [
+                self.key(swap.origin),
+                self._making(swap.origin),
+                self._archiving(swap.origin),
+                self._archive(swap.archive),
+            ]
+            arguments += [str(swap.last), swap.archive, str(swap.archived)]
+        reply = cast(bytes, self._call(lambda: self._swap(keys=keys, args=arguments)))
+        if reply != b"swapped":
+            raise StoreUnavailable(
+                f"{self._name}: a stream ends with {reply.decode()} and was not replaced"
+            )
+
+    def archives(self) -> list[Archive]:
+        """All archives, by name.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+            DamagedEvent: an entry of the list is no id.
+        """
+        found = cast(
+            dict[bytes, bytes],
+            self._call(lambda: self._client.hgetall(self._archives)),
+        )
+        return [
+            Archive(name.decode("utf-8", "replace"), _parse_id(last))
+            for name, last in sorted(found.items())
+        ]
+
+    def read_archive(self, archive: str, after: EventId, count: int) -> list[Stored]:
+        """At most `count` entries of an archive behind `after`, oldest first.
+
+        Raises: as `read`.
+        """
+        return self._read_from(self._archive(archive), after, count)
+
+    @property
+    def _archives(self) -> str:
+        return f"netphone:{{{self._pair}}}:archives"
+
+    def _archive(self, name: str) -> str:
+        return f"netphone:{{{self._pair}}}:archive:{name}"
+
+    def _making(self, origin: Origin) -> str:
+        return f"netphone:{{{self._pair}}}:temporary:events:{origin}"
+
+    def _archiving(self, origin: Origin) -> str:
+        return f"netphone:{{{self._pair}}}:temporary:archive:{origin}"
+
+    def _make_in(self, key: str, after: EventId, batch: Sequence[Stored]) -> None:
+        found = self._append_to(key, after, batch)
+        if found is not None and found != batch[-1][0]:
+            raise StoreUnavailable(
+                f"{self._name}: {key} ends with {found}, not with {after}"
+            )
 
     def last(self, origin: Origin) -> Stored | None:
         """The newest entry.
@@ -149,9 +318,9 @@ class Streams:
         return found[0][1] if found else None
 
     def follow(
-        self, origin: Origin, after: EventId, count: int, block_ms: int
+        self, origin: Origin, after: EventId, count: int, block_ms: int | None
     ) -> list[Stored]:
-        """As `read`, but wait up to `block_ms` for the first one.
+        """As `read`, but wait up to `block_ms` for the first one; None: do not.
 
         The client's timeout must be longer than the block.
         """

@@ -20,13 +20,14 @@ from eventstore import (
     Event,
     EventId,
     EventStore,
+    EventStoreError,
     Filter,
     JsonValue,
     Kind,
     Origin,
     Put,
+    Replication,
     Replicator,
-    SecondWriter,
     StoreUnavailable,
     Streams,
     Suitability,
@@ -100,7 +101,7 @@ class NetPhoneNode:
             wall_ns=self._clock.wall_ns,
             on_folded=self._listeners.folded,
         )
-        self._replicator = Replicator(
+        self._replication = Replication(
             self._store,
             self._connect(
                 config.peer_redis_url,
@@ -108,9 +109,11 @@ class NetPhoneNode:
                 _READER_TIMEOUT_S,
                 f"the peer's Redis at {display_url(config.peer_redis_url)}",
             ),
+            own=self._own,
             peer=self._peer,
             now_s=self._clock.now_s,
         )
+        self._replicator = Replicator(self._replication, peer=self._peer)
         self._health = Health(
             self._clock,
             interval_s=config.heartbeat_interval_s,
@@ -169,6 +172,7 @@ class NetPhoneNode:
             # Before the stream is opened: a second process must fail here, and not fence
             # the first one.
             link.listen()
+            self._get_lost_events_back()
             self._open_stream()
             self._listeners.start()
             undo.callback(self._listeners.stop)
@@ -226,6 +230,21 @@ class NetPhoneNode:
     def _close_clients(self) -> None:
         self._streams.close()
         self._probe.close()
+
+    def _get_lost_events_back(self) -> None:
+        """Before the first event is written: what the peer holds must not be forked (D9).
+
+        Best effort: a peer that is not there cannot be asked, and what is written meanwhile
+        is appended anew when it is back. Not while replication is off.
+        """
+        if not self._shells.replication_setting().enabled:
+            return
+        try:
+            self._replication.recover(lambda: True)
+        except EventStoreError as error:
+            _log.warning(
+                "whether the Redis here lost events is not known yet: %s", error
+            )
 
     def _open_stream(self) -> None:
         """Each process opens its stream: from then on an earlier one is a second writer."""
@@ -292,6 +311,8 @@ class NetPhoneNode:
             reasons.insert(0, "not started")
         if self._store.broken is not None:
             reasons.append(str(self._store.broken))
+        elif self._store.hindrance is not None:
+            reasons.append(self._store.hindrance)
         return not reasons, reasons
 
     @property
@@ -302,7 +323,7 @@ class NetPhoneNode:
         the node goes on serving from memory and refuses changes (S19).
         """
         broken = self._store.broken
-        return str(broken) if isinstance(broken, SecondWriter) else None
+        return None if broken is None else str(broken)
 
     # Entries.
 
@@ -593,6 +614,7 @@ class NetPhoneNode:
     def _check_redis(self) -> None:
         try:
             self._probe.probe()
+            self._store.check()
         finally:
             self._note_readiness()
         self._shells.bookkeeping.retry()

@@ -108,9 +108,7 @@ class Shells:
 
     def start(self) -> None:
         """Begin; the store is open."""
-        self.replication.current = ReplicationSetting.from_event(
-            self._store.latest(Kind.REPLICATION_CHANGED)
-        )
+        self.replication.current = self.replication_setting()
         self.takeover.current = TakeoverPause.from_event(
             self._store.latest(Kind.TAKEOVER_CHANGED),
             now_s=self._clock.now_s(),
@@ -122,6 +120,12 @@ class Shells:
         self.bookkeeping.start()
         self._replicator.start()
         self._apply_replication()
+
+    def replication_setting(self) -> ReplicationSetting:
+        """The setting that is stored."""
+        return ReplicationSetting.from_event(
+            self._store.latest(Kind.REPLICATION_CHANGED)
+        )
 
     def stop(self, limit_s: float) -> None:
         """End; what waits to be stored is stored, if Redis answers."""

@@ -21,6 +21,8 @@ PURE = {
     "eventstore/version_vector.py",
     "eventstore/codec.py",
     "eventstore/configuration.py",
+    "eventstore/memory.py",
+    "eventstore/recovery.py",
     "node/addresses.py",
     "node/config_checks.py",
     "node/core.py",

@@ -95,4 +95,11 @@ def _shown(event: Event) -> dict[str, object]:
         "time": format_time(event.wall_ns),
         "vector": {origin: str(seen) for origin, seen in sorted(event.vector.items())},
         "digest": event.digest.hex(),
+        "recovered": _was(event),
     }
+
+
+def _was(event: Event) -> dict[str, str] | None:
+    if event.recovered is None:
+        return None
+    return {"id": str(event.recovered.id), "digest": event.recovered.digest.hex()}

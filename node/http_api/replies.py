@@ -67,6 +67,13 @@ class BatchReply(BaseModel):
     ids: dict[str, Id]
 
 
+class WasReply(BaseModel):
+    """What an event was before recovery appended it anew."""
+
+    id: Id
+    digest: str
+
+
 class EventReply(BaseModel):
     """A stored fact."""
 
@@ -80,6 +87,7 @@ class EventReply(BaseModel):
     time: str | None = Field(description="ISO 8601, UTC, by the writer's clock.")
     vector: dict[str, Id]
     digest: str
+    recovered: WasReply | None
 
 
 class HistoryReply(BaseModel):

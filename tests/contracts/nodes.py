@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import TypeVar
 
@@ -21,7 +21,7 @@ from eventstore import (
     Put,
     Streams,
 )
-from eventstore.streams import Stored
+from eventstore.memory import Stored
 from tests.support.histories import MASTER, PAIR, other
 
 T = TypeVar("T")
@@ -80,10 +80,29 @@ class Node:
 
     def pull(self, source: Node, count: int = MANY) -> None:
         """Take the next `count` events of `source`, in one page."""
-        head = self.store.snapshot.heads[self.peer].id
-        page = source.streams.read(self.peer, head, count)
+        page = source.streams.read(self.peer, self.store.copy_end.id, count)
         if page:
             self.store.take(page)
+
+    def recover(self, source: Node) -> None:
+        """Get lost events back from the copy that `source` has."""
+        self.store.recover(source.streams, go_on=lambda: True)
+        self.store.reload_copy()
+
+    def restart(self) -> None:
+        """Another process over the same Redis."""
+        self.store = self.reopened()
+
+    def saved(self) -> dict[Origin, list[Stored]]:
+        """What Redis holds, to be put back later."""
+        return {origin: self.stored(origin) for origin in (self.origin, self.peer)}
+
+    def put_back(self, saved: Mapping[Origin, Sequence[Stored]]) -> None:
+        """Redis is as it was: everything since then is lost."""
+        self.client.flushdb()
+        for origin, stored in saved.items():
+            if stored:
+                assert self.streams.append(origin, START, stored) is None
 
     def _open(self, on_folded: Callable[[Event, Folded | None], None]) -> EventStore:
         store = EventStore(

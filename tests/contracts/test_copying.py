@@ -5,7 +5,7 @@ import pytest
 
 from eventstore import DamagedEvent, EventId, Put, StoreUnavailable, StreamForked, codec
 from eventstore.codec import EVENT_BYTES_MAX
-from eventstore.streams import Stored
+from eventstore.memory import Stored
 from tests.contracts.nodes import Node, entries_of
 from tests.support.histories import MASTER, STANDBY, Writer
 

@@ -12,6 +12,7 @@ from eventstore import (
     EventStore,
     Kind,
     Put,
+    Replication,
     Replicator,
     SecondWriter,
     StoreRefused,
@@ -322,7 +323,8 @@ def test_the_replicator_goes_on_after_a_lost_answer(
     source = Streams(peers, PAIR, name="the peer's Redis")
     source.append(MASTER, EventId(0, 0), writer.blobs[:20])
     store.take(writer.blobs[:1])
-    puller = Replicator(store, source, peer=MASTER, now_s=lambda: 0.0)
+    steps = Replication(store, source, own=STANDBY, peer=MASTER, now_s=lambda: 0.0)
+    puller = Replicator(steps, peer=MASTER)
     proxy.lose(command, loss)
     puller.set_enabled(True)
     puller.start()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from eventstore import EventId, Progress, Replicator, codec, replication
+from eventstore import EventId, Progress, Replication, Replicator, codec, replication
 from eventstore.streams import PAGE_EVENT_COUNT
 from tests.contracts.nodes import LIMIT_S, Clock, Node, entries_of
 from tests.support.histories import MASTER, STANDBY, Writer
@@ -24,9 +24,14 @@ class Pull:
     def __init__(self, here: Node, there: Node) -> None:
         self._threads = set(threading.enumerate())
         self.now_s = 5.0
-        self.replicator = Replicator(
-            here.store, there.source(), peer=there.origin, now_s=lambda: self.now_s
+        self.replication = Replication(
+            here.store,
+            there.source(),
+            own=here.origin,
+            peer=there.origin,
+            now_s=lambda: self.now_s,
         )
+        self.replicator = Replicator(self.replication, peer=there.origin)
         self.replicator.start()
 
     @property
@@ -170,7 +175,7 @@ def test_a_head_that_is_another_event_at_the_peer_is_a_problem(
     standby.store.take(ours.blobs)
     master.streams.append(MASTER, EventId(0, 0), theirs.blobs)
     to_standby.replicator.set_enabled(True)
-    to_standby.await_problem("the stream has forked")
+    to_standby.await_problem("the peer lost events and gets them back from here first")
     assert standby.stored(MASTER) == ours.blobs
 
 
@@ -238,7 +243,7 @@ def test_it_outlives_a_failure_of_what_it_calls(
             raise error
         return 7.0
 
-    pull.replicator._now_s = now_s
+    pull.replication._now_s = now_s
     pull.replicator.set_enabled(True)
     event = master.put("users/a", 1)
     assert standby.store.await_head(MASTER, event.id, LIMIT_S)

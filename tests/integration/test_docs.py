@@ -32,7 +32,6 @@ START_LIMIT_S = 40.0
 STOP_LIMIT_S = 20.0
 PROGRAM_LIMIT_S = 60.0
 MASTERS_STREAM = "netphone:{office}:events:master"
-PUT_ASIDE = "netphone:{office}:lost:master"
 WRONG_COPY = "netphone:{office}:wrong:master"
 
 
@@ -187,21 +186,6 @@ class Machines:
         with self.redis["master"].client() as client:
             client.flushall()
 
-    def give_events_back(self) -> None:
-        """As the guide says it, in the words of Redis."""
-        typed = (REPOSITORY / "docs" / "operators.md").read_text("utf-8")
-        assert f"RENAME '{MASTERS_STREAM}' '{PUT_ASIDE}'" in typed
-        assert '"" 0 5000 COPY AUTH "$MASTERS_PASSWORD"' in typed
-        master, standby = self.redis["master"], self.redis["standby"]
-        with master.client() as emptied, standby.client() as well:
-            if emptied.exists(MASTERS_STREAM):
-                emptied.rename(MASTERS_STREAM, PUT_ASIDE)
-            answer = well.execute_command(
-                *("MIGRATE", HOST, master.port, "", 0, 5000, "COPY"),
-                *("AUTH", master.password, "KEYS", MASTERS_STREAM),
-            )
-        assert answer == b"OK"
-
     def spoil_copy_at_standby(self) -> None:
         """As a node that runs with the wrong role does it."""
         with self.redis["standby"].client() as client:
@@ -245,7 +229,6 @@ def test_what_the_guide_for_operators_says_happens(tmp_path: Path) -> None:
             steps={
                 "start_redis": machines.start_redis,
                 "lose_events_of_master": machines.lose_events_of_master,
-                "give_events_back": machines.give_events_back,
                 "spoil_copy_at_standby": machines.spoil_copy_at_standby,
                 "put_wrong_copy_aside": machines.put_wrong_copy_aside,
             },

@@ -41,6 +41,8 @@ heartbeats = st.builds(
     role=st.sampled_from(Role),
     state=st.sampled_from(State),
     promise=st.none() | texts,
+    state_age_ms=numbers,
+    yield_count=numbers,
     heads=st.dictionaries(texts, st.builds(Head, ids, texts), max_size=3),
     digest=texts,
     entry_count=numbers,
@@ -50,10 +52,16 @@ heartbeats = st.builds(
     replicating=st.booleans(),
     replication_revision=numbers,
     replication_enabled=st.booleans(),
+    pause_revision=numbers,
+    paused=st.booleans(),
+    pause_left_ms=numbers,
+    pause_text=texts,
     calls=numbers,
     version=texts,
 )
-switches = st.builds(Switch, texts, texts, texts, st.sampled_from(Role), texts, texts)
+switches = st.builds(
+    Switch, texts, texts, texts, st.sampled_from(Role), texts, texts, st.booleans()
+)
 # Only the question for a head has a text with a form of its own.
 other_steps = st.sampled_from([s for s in SwitchStep if s is not SwitchStep.CONFIRM])
 switch_messages = st.builds(SwitchMessage, other_steps, switches, texts) | st.builds(

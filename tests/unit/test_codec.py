@@ -134,7 +134,15 @@ def test_the_start_of_a_chain_names_pair_and_origin() -> None:
             "its vector has 17 origins",
             id="too many origins",
         ),
-        pytest.param({"more": 1}, "too many values", id="a field too many"),
+        pytest.param({"was": 1}, "no pair", id="what it was: no pair"),
+        pytest.param({"was": [1]}, "no pair", id="what it was: one part"),
+        pytest.param({"was": [5, bytes(32)]}, "no id and digest", id="was: no id"),
+        pytest.param({"was": ["1-1", "x"]}, "no id and digest", id="was: no digest"),
+        pytest.param({"was": ["1-1", b"x"]}, "another length", id="was: short digest"),
+        pytest.param({"was": ["x", bytes(32)]}, "not an event id", id="was: bad id"),
+        pytest.param(
+            {"was": ["1-1", bytes(32)], "more": 1}, "too many values", id="two too many"
+        ),
     ],
 )
 def test_what_is_not_understood_is_kept_with_its_place_in_the_chain(

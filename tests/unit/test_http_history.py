@@ -57,6 +57,7 @@ def test_an_event_is_shown_in_full(api: Api, node: FakeNode) -> None:
         "time": "2026-01-01T00:00:00.000000Z",
         "vector": {"master": "1767225600000-1"},
         "digest": "01" * 32,
+        "recovered": None,
     }
     assert content["events"][1]["time"] == "2026-01-01T00:00:01.000001Z"
     assert content["events"][3]["kind"] == "entry-deleted"

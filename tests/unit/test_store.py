@@ -21,7 +21,7 @@ from eventstore import (
     Streams,
     codec,
 )
-from eventstore.streams import Stored
+from eventstore.memory import Stored
 from tests.contracts.nodes import LIMIT_S, Clock, Node, Running
 from tests.support.histories import MASTER, PAIR, STANDBY, Writer
 from tests.support.waiting import wait_until

@@ -1,0 +1,272 @@
+"""Makes the own stream whole again, in Redis: finds what was lost, takes it back (D9).
+
+Only the own Redis is ever written. A stream that merely lost its end gets it back in pages,
+each of which leaves a good stream. One that was written to meanwhile is made anew beside
+the old one and put in its place in one step, with the replaced events archived; a node that is
+killed anywhere begins anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import attrs
+
+from eventstore import codec
+from eventstore.errors import (
+    DamagedEvent,
+    StoreRefused,
+    StoreUnavailable,
+    StreamForked,
+)
+from eventstore.event import START, EventId, JsonValue, Origin
+from eventstore.memory import Head, Stored, chained
+from eventstore.recovery import known_digests, rejoin
+from eventstore.streams import PAGE_EVENT_COUNT, Streams, Swap
+
+
+class WrongCopy(StreamForked):
+    """What the peer's copy has and we have not is no continuation of our stream."""
+
+
+@attrs.frozen
+class Mended:
+    """What a recovery did."""
+
+    taken_count: int
+    """Events that came back from the peer's copy."""
+    kept_count: int
+    """Events from memory that were appended again as they were."""
+    anew_count: int
+    """Events written in ignorance that were appended anew behind those."""
+    archive: str | None
+    """Where those are kept as they were."""
+    unreadable: Sequence[EventId]
+    """Events of a later format, which are in the archive only."""
+    missing_count: int
+    """Events that were acknowledged and are nowhere any more."""
+
+    def as_value(self) -> JsonValue:
+        return {
+            "taken": self.taken_count,
+            "kept": self.kept_count,
+            "anew": self.anew_count,
+            "archive": self.archive,
+            "unreadable": [str(event_id) for event_id in self.unreadable],
+            "missing": self.missing_count,
+        }
+
+    def __str__(self) -> str:
+        text = (
+            f"{self.taken_count} events taken back from the peer, {self.kept_count} kept, "
+            f"{self.anew_count} appended anew"
+        )
+        if self.archive is not None:
+            text += f"; what they replace is kept as archive {self.archive}"
+        if self.missing_count:
+            text += f"; {self.missing_count} acknowledged events are lost for good"
+        return text
+
+
+class Mending:
+    """One attempt to mend the stream of `origin` in `ours`, whose copy is in `theirs`."""
+
+    def __init__(
+        self,
+        ours: Streams,
+        theirs: Streams,
+        origin: Origin,
+        *,
+        go_on: Callable[[], bool],
+    ) -> None:
+        self._ours = ours
+        self._theirs = theirs
+        self._origin = origin
+        self._go_on = go_on
+        self._genesis = Head(START, codec.genesis(ours.pair, origin))
+
+    def mend(self, lost: Sequence[Stored], *, ms_min: int) -> Mended | None:
+        """Bring back what is missing; None: nothing was.
+
+        `lost` is what memory still has and Redis has not. New ids are not earlier than
+        `ms_min`.
+
+        Raises:
+            StoreUnavailable: a Redis did not answer, or there is a reason to stop.
+            WrongCopy: the peer's copy is not one unbroken history; ours may be whole.
+            StreamForked, DamagedEvent: ours is not.
+        """
+        common, branch, known = self._end(), list[Stored](), set[bytes]()
+        tail_end = common
+        if not self._is_prefix():
+            common, branch = self._fork()
+            tail_end, known = self._look_at_tail(common)
+        candidates = [
+            (codec.decode(self._origin, event_id, blob), blob)
+            for event_id, blob in (*branch, *lost)
+        ]
+        rejoined = rejoin(
+            self._origin, tail_end, candidates, known=known, ms_min=ms_min
+        )
+        taken_count = tail_end.id.n - common.id.n
+        if not (taken_count or rejoined.batch or rejoined.unreadable):
+            return None
+        if branch or not self._extend(common, rejoined.batch):
+            self._replace(common, branch, rejoined.batch)
+        return Mended(
+            taken_count,
+            rejoined.verbatim_count,
+            len(rejoined.batch) - rejoined.verbatim_count,
+            self._archive_name(branch) if branch else None,
+            rejoined.unreadable,
+            _missing_count(tail_end, known, lost),
+        )
+
+    def _is_prefix(self) -> bool:
+        """Whether the peer's copy has nothing that is not here."""
+        last = self._theirs.last(self._origin)
+        return last is None or self._ours.at(self._origin, last[0]) == last[1]
+
+    def _fork(self) -> tuple[Head, list[Stored]]:
+        """The last event that both have, byte for byte, and ours behind it.
+
+        By the hash chain all before it is the same too.
+        """
+        branch: list[Stored] = []
+        theirs = read_back(self._theirs, self._origin)
+        other = next(theirs, None)
+        for stored in read_back(self._ours, self._origin):
+            while other is not None and other[0] > stored[0]:
+                other = next(theirs, None)
+            if other == stored:
+                return _head(stored), branch[::-1]
+            branch.append(stored)
+        return self._genesis, branch[::-1]
+
+    def _look_at_tail(self, common: Head) -> tuple[Head, set[bytes]]:
+        """Where the peer's copy ends, and what it has behind `common`, by digests."""
+        known: set[bytes] = set()
+        end = common
+        for page in self._tail(common):
+            self._check()
+            try:
+                events = chained(self._origin, end, page)
+            except (StreamForked, DamagedEvent) as error:
+                raise WrongCopy(
+                    f"the peer's copy of stream {self._origin!r} is wrong and not what was "
+                    f"lost here: {error}; replace it there (replication resync)"
+                ) from error
+            known |= known_digests(events)
+            end = _head(page[-1])
+        return end, known
+
+    def _extend(self, common: Head, batch: Sequence[Stored]) -> bool:
+        """Append what is missing; False: Redis takes nothing behind what was deleted there.
+
+        Deleting an entry by hand (XDEL) leaves its id taken.
+        """
+        try:
+            end = self._copy(self._tail(common), common, self._append)
+            self._copy(pages(batch), end, self._append)
+        except StoreRefused:
+            return False
+        return True
+
+    def _replace(
+        self, common: Head, branch: Sequence[Stored], batch: Sequence[Stored]
+    ) -> None:
+        """Make the stream anew beside the old one, and put it in its place."""
+        ours, origin = self._ours, self._origin
+        ours.clear([origin])
+        end = self._copy(self._prefix(common), self._genesis, self._make)
+        end = self._copy(self._tail(common), end, self._make)
+        self._copy(pages(batch), end, self._make)
+        after = START
+        for page in pages(branch):
+            ours.make_archive(origin, after, page)
+            after = page[-1][0]
+        archive = self._archive_name(branch) if branch else ""
+        ours.swap([Swap(origin, self._end().id, archive, after)])
+
+    def _archive_name(self, branch: Sequence[Stored]) -> str:
+        """By its content, so that making it again makes the same one."""
+        digest = codec.digest_of(branch[-1][1]).hex()
+        return f"{self._origin}-{branch[0][0]}-{digest[:12]}"
+
+    def _copy(
+        self,
+        source: Iterable[Sequence[Stored]],
+        end: Head,
+        put: Callable[[EventId, Sequence[Stored]], None],
+    ) -> Head:
+        for page in source:
+            self._check()
+            chained(self._origin, end, page)
+            put(end.id, page)
+            end = _head(page[-1])
+        return end
+
+    def _append(self, after: EventId, page: Sequence[Stored]) -> None:
+        found = self._ours.append(self._origin, after, page)
+        if found is not None and found != page[-1][0]:
+            raise StreamForked(
+                f"stream {self._origin!r} ends with {found}, not with {after}: does "
+                "another process write it?"
+            )
+
+    def _make(self, after: EventId, page: Sequence[Stored]) -> None:
+        self._ours.make(self._origin, after, page)
+
+    def _prefix(self, common: Head) -> Iterator[Sequence[Stored]]:
+        for page in read_pages(self._ours, self._origin):
+            kept = [stored for stored in page if stored[0] <= common.id]
+            if kept:
+                yield kept
+            if len(kept) < len(page):
+                return
+
+    def _tail(self, common: Head) -> Iterator[Sequence[Stored]]:
+        return read_pages(self._theirs, self._origin, common.id)
+
+    def _end(self) -> Head:
+        last = self._ours.last(self._origin)
+        return self._genesis if last is None else _head(last)
+
+    def _check(self) -> None:
+        if not self._go_on():
+            raise StoreUnavailable("recovery was interrupted; it begins anew")
+
+
+def pages(stored: Sequence[Stored]) -> Iterator[Sequence[Stored]]:
+    """`stored` in parts that fit one call."""
+    for start in range(0, len(stored), PAGE_EVENT_COUNT):
+        yield stored[start : start + PAGE_EVENT_COUNT]
+
+
+def read_pages(
+    streams: Streams, origin: Origin, after: EventId = START
+) -> Iterator[Sequence[Stored]]:
+    """All of a stream behind `after`, page by page."""
+    while page := streams.read(origin, after, PAGE_EVENT_COUNT):
+        yield page
+        after = page[-1][0]
+
+
+def read_back(streams: Streams, origin: Origin) -> Iterator[Stored]:
+    """All of a stream, the newest first, read page by page."""
+    before: EventId | None = None
+    while page := streams.read_back(origin, before, PAGE_EVENT_COUNT):
+        yield from page
+        before = page[-1][0]
+
+
+def _head(stored: Stored) -> Head:
+    return Head(stored[0], codec.digest_of(stored[1]))
+
+
+def _missing_count(tail_end: Head, known: set[bytes], lost: Sequence[Stored]) -> int:
+    """Events between what came back and the first that memory still had, which are gone."""
+    new = [stored for stored in lost if codec.digest_of(stored[1]) not in known]
+    if not new:
+        return 0
+    return max(0, new[0][0].n - tail_end.id.n - 1)

@@ -1,0 +1,385 @@
+"""D9: a node whose Redis lost events gets them back, and loses nothing that it wrote since."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+
+from eventstore import (
+    START,
+    Delete,
+    Event,
+    EventId,
+    Kind,
+    Origin,
+    StoreRefused,
+    StoreUnavailable,
+    StreamForked,
+    codec,
+    mending,
+)
+from eventstore.mending import WrongCopy
+from tests.contracts.conftest import Connect
+from tests.contracts.nodes import Clock, Node, entries_of
+from tests.support import oracle
+from tests.support.crash_points import Killed, MortalStreams
+from tests.support.histories import MASTER, ORIGINS, STANDBY
+
+MS = 1_767_225_600_000
+HOUR_MS = 3_600_000
+
+
+def events(node: Node, origin: Origin) -> list[Event]:
+    found = [codec.decode(origin, *stored) for stored in node.stored(origin)]
+    return [event for event in found if isinstance(event, Event)]
+
+
+def digests(node: Node, origin: Origin) -> set[bytes]:
+    """Of all events in a stream, and of what they were before a recovery."""
+    found = set()
+    for event in events(node, origin):
+        found.add(event.digest)
+        if event.recovered is not None:
+            found.add(event.recovered.digest)
+    return found
+
+
+def exchange(master: Node, standby: Node) -> None:
+    for _ in range(2):
+        master.pull(standby)
+        standby.pull(master)
+
+
+def check(master: Node, standby: Node, acknowledged: list[Event]) -> None:
+    """Both have everything, agree, and hold what the oracle says, also after a restart."""
+    exchange(master, standby)
+    for node in (master, standby):
+        for event in acknowledged:
+            assert event.digest in digests(node, event.origin)
+        known = [event for origin in ORIGINS for event in events(node, origin)]
+        expected = oracle.entries(known, prevailing=MASTER)
+        assert {e.key: e.event for e in node.store.entries()} == expected
+        for origin in ORIGINS:
+            numbers = [event.id.n for event in events(node, origin)]
+            assert numbers == list(range(1, len(numbers) + 1))
+        assert node.reopened().snapshot == node.store.snapshot
+        assert node.store.hindrance is None
+        assert not node.client.keys("*temporary*")
+    assert master.store.snapshot.digest == standby.store.snapshot.digest
+    assert entries_of(master.store) == entries_of(standby.store)
+    for origin in ORIGINS:
+        assert master.stored(origin) == standby.stored(origin)
+
+
+def recoveries(node: Node) -> list[Event]:
+    return node.store.recent(Kind.STREAM_RECOVERED)
+
+
+@pytest.fixture
+def lost(master: Node, standby: Node) -> list[Event]:
+    """Three events of the master that only the standby's copy has, and one of each before."""
+    first = [master.put("users/a", 0), standby.put("users/b", 0)]
+    exchange(master, standby)
+    master_then = master.saved()
+    made = [master.put("users/a", n) for n in range(1, 4)]
+    exchange(master, standby)
+    master.put_back(master_then)
+    master.restart()
+    return first + made
+
+
+def test_a_shorter_stream_gets_its_end_back(
+    master: Node, standby: Node, lost: list[Event]
+) -> None:
+    master.recover(standby)
+    assert [e.digest for e in events(master, MASTER)][: 1 + 3] == [
+        event.digest for event in lost if event.origin == MASTER
+    ]
+    (told,) = recoveries(master)
+    assert told.value == {
+        "taken": 3, "kept": 0, "anew": 0, "archive": None, "unreadable": [], "missing": 0,
+    }  # fmt: skip
+    assert master.streams.archives() == []
+    check(master, standby, lost)
+
+
+def test_an_empty_redis_gets_everything_back_and_overwrites_nothing(
+    master: Node, standby: Node, lost: list[Event]
+) -> None:
+    before = standby.saved()
+    master.client.flushdb()
+    master.restart()
+    master.recover(standby)
+    assert standby.saved() == before
+    check(master, standby, lost)
+
+
+@pytest.mark.parametrize(
+    "clock_ms", [MS, MS - HOUR_MS, MS + HOUR_MS], ids=["same", "set back", "set ahead"]
+)
+def test_what_was_written_in_ignorance_is_appended_anew_behind_what_was_lost(
+    master: Node, standby: Node, clock: Clock, lost: list[Event], clock_ms: int
+) -> None:
+    clock.ms = clock_ms
+    written = [master.put("users/a", "mine"), master.put("users/c", 1)]
+    written += master.store.append([Delete("users/c")], actor="jane")
+    branch = master.stored()[-3:]
+    clock.ms = MS
+    master.recover(standby)
+    (told,) = recoveries(master)
+    archive = f"master-{branch[0][0]}-{written[-1].digest.hex()[:12]}"
+    assert told.value == {
+        "taken": 3, "kept": 0, "anew": 3, "archive": archive, "unreadable": [],
+        "missing": 0,
+    }  # fmt: skip
+    (kept,) = master.streams.archives()
+    assert (kept.name, kept.origin, kept.last) == (archive, MASTER, branch[-1][0])
+    assert master.streams.read_archive(archive, START, 10) == branch
+    anew = events(master, MASTER)[4:7]
+    assert [e.recovered and e.recovered.digest for e in anew] == [
+        e.digest for e in written
+    ]
+    assert [e.id for e in anew] > [branch[-1][0]] * 3, "above every archived one"
+    entry = master.store.get("users/a")
+    assert entry is not None
+    assert entry.value == "mine"
+    assert master.store.get("users/c") is None, "no delete comes back"
+    check(master, standby, lost + written)
+
+
+def test_two_different_events_under_one_id_are_told_apart(
+    master: Node, standby: Node, clock: Clock, lost: list[Event]
+) -> None:
+    mine = master.put("users/a", "another")
+    theirs = next(e for e in lost if e.id == mine.id)
+    assert theirs.digest != mine.digest
+    master.recover(standby)
+    check(master, standby, [*lost, mine])
+
+
+def test_a_delete_that_was_lost_stays_deleted(master: Node, standby: Node) -> None:
+    made = [master.put("users/a", 1)]
+    exchange(master, standby)
+    then = master.saved()
+    made += master.store.append([Delete("users/a")], actor="jane")
+    exchange(master, standby)
+    master.put_back(then)
+    master.restart()
+    assert master.store.get("users/a") is not None
+    made.append(master.put("users/b", 1))
+    master.recover(standby)
+    assert master.store.get("users/a") is None
+    check(master, standby, made)
+
+
+def test_doing_it_twice_changes_nothing(
+    master: Node, standby: Node, lost: list[Event]
+) -> None:
+    lost.append(master.put("users/a", "mine"))
+    branched = master.saved()
+    master.recover(standby)
+    before = master.saved()
+    master.recover(standby)
+    master.restart()
+    master.recover(standby)
+    assert master.saved() == before
+    exchange(master, standby)
+    # The old file is put back once more: what is in it is known by now.
+    master.put_back(branched)
+    master.restart()
+    master.recover(standby)
+    assert [e.digest for e in events(master, MASTER)][: len(before[MASTER])] == [
+        codec.digest_of(blob) for _, blob in before[MASTER]
+    ]
+    check(master, standby, lost)
+
+
+def test_a_peer_that_has_less_has_nothing_to_give(master: Node, standby: Node) -> None:
+    made = [master.put("users/a", 1)]
+    exchange(master, standby)
+    made.append(master.put("users/a", 2))
+    before = master.saved()
+    master.recover(standby)
+    assert master.saved() == before
+    standby.client.flushdb()
+    master.recover(standby)
+    assert master.saved() == before
+
+
+def test_what_a_running_node_still_knows_is_not_lost_either(
+    master: Node, standby: Node
+) -> None:
+    made = [master.put("users/a", 1), standby.put("users/b", 1)]
+    exchange(master, standby)
+    made.append(master.put("users/a", 2))
+    exchange(master, standby)
+    made.append(master.put("users/a", 3))  # In no other Redis.
+    master.client.flushdb()
+    with pytest.raises(StoreRefused):
+        # As if more was lost than memory holds.
+        master.store.compare_own(made[2].id, b"x" * 32)
+        master.put("users/a", 4)
+    master.recover(standby)
+    made.append(master.put("users/a", 4))
+    check(master, standby, made)
+
+
+def test_both_nodes_lost_their_ends_and_each_gets_its_own_back(
+    master: Node, standby: Node
+) -> None:
+    made = [master.put("users/a", 1), standby.put("users/a", 1)]
+    exchange(master, standby)
+    then = master.saved(), standby.saved()
+    made += [master.put("users/a", 2)]
+    standby.pull(master)
+    made += [standby.put("users/a", 3)]
+    master.pull(standby)
+    # The copies are newer than the streams that they are copies of.
+    master.put_back({MASTER: then[0][MASTER], STANDBY: master.stored(STANDBY)})
+    standby.put_back({STANDBY: then[1][STANDBY], MASTER: standby.stored(MASTER)})
+    master.restart()
+    standby.restart()
+    master.recover(standby)
+    standby.recover(master)
+    check(master, standby, made)
+
+
+def test_a_copy_that_redis_lost_is_taken_again_while_memory_serves(
+    master: Node, standby: Node
+) -> None:
+    made = [master.put("users/a", n) for n in range(3)]
+    exchange(master, standby)
+    standby.store._known.tails[MASTER] = type(standby.store._known.tails[MASTER])()
+    standby.client.delete(standby.streams.key(MASTER))
+    standby.store.check()
+    entry = standby.store.get("users/a")
+    assert entry is not None
+    assert entry.value == 2
+    assert standby.store.copy_end.id == START
+    check(master, standby, made)
+
+
+def test_a_peer_that_knows_what_is_not_here_makes_a_node_recover_first(
+    master: Node, standby: Node, lost: list[Event]
+) -> None:
+    knows = standby.put("users/b", "knew of the lost ones")
+    with pytest.raises(StreamForked, match="lost events"):
+        master.pull(standby)
+    with pytest.raises(StoreRefused, match="lost events"):
+        master.put("users/a", 9)
+    master.recover(standby)
+    check(master, standby, [*lost, knows])
+
+
+def test_listeners_hear_of_what_came_back_and_of_nothing_twice(
+    master: Node, standby: Node
+) -> None:
+    made = [master.put("users/a", 1)]
+    exchange(master, standby)
+    then = master.saved()
+    made += [master.put("users/a", 2), master.put("users/b", 1)]
+    exchange(master, standby)
+    told: list[str] = []
+    master.put_back(then)
+    master.store = master._open(lambda event, _folded: told.append(event.key))
+    made.append(master.put("users/c", 1))
+    master.recover(standby)
+    assert [key for key in told if key] == ["users/c", "users/a", "users/b"]
+    check(master, standby, made)
+
+
+@pytest.mark.parametrize("dies_after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("page", [1, 500])
+def test_killed_at_any_call_to_redis_it_is_done_by_the_next_try(
+    connect_to: Connect,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    dies_after: bool,
+    page: int,
+) -> None:
+    monkeypatch.setattr(mending, "PAGE_EVENT_COUNT", page)
+    point, points = 0, None
+    while points is None or point < points:
+        point += 1
+        for place in (0, 1):
+            connect_to(place).flushdb()
+        master = Node(lambda: connect_to(0), MASTER, clock, MortalStreams)
+        standby = Node(lambda: connect_to(1), STANDBY, clock)
+        made = [master.put("users/a", 0), standby.put("users/b", 0)]
+        exchange(master, standby)
+        then = master.saved()
+        made += [master.put("users/a", n) for n in range(1, 4)]
+        exchange(master, standby)
+        master.put_back(then)
+        master.restart()
+        made += [master.put("users/a", "mine"), master.put("users/c", 1)]
+        mortal = master.streams
+        assert isinstance(mortal, MortalStreams)
+        mortal.call_count, mortal.dies_at = 0, point
+        mortal.dies_after = dies_after
+        try:
+            master.recover(standby)
+        except Killed:
+            pass
+        else:
+            points = mortal.call_count
+        mortal.dies_at = None
+        master.restart()
+        master.recover(standby)
+        check(master, standby, made)
+        assert len(events(master, MASTER)) <= 4 + 2 + 2, "nothing twice"
+    print(f"recovery has {points} calls to Redis; killed at each of them")
+    assert points is not None
+    assert points >= (16 if page == 1 else 8)
+
+
+def test_it_stops_between_pages_when_it_is_told_to(
+    master: Node, standby: Node, lost: list[Event]
+) -> None:
+    lost.append(master.put("users/a", "mine"))
+    before = master.saved()
+    with pytest.raises(StoreUnavailable, match="begins anew"):
+        master.store.recover(standby.streams, go_on=lambda: False)
+    assert master.saved() == before
+    with pytest.raises(StoreRefused):
+        master.put("users/a", "too early")
+    master.recover(standby)
+    check(master, standby, lost)
+
+
+def test_a_stream_whose_end_was_deleted_by_hand_is_made_anew(
+    master: Node, standby: Node
+) -> None:
+    made = [master.put("users/a", n) for n in range(3)]
+    exchange(master, standby)
+    master.client.xdel(master.streams.key(MASTER), str(made[-1].id))
+    master.store.check()
+    master.recover(standby)
+    check(master, standby, made)
+
+
+def test_a_wrong_copy_at_the_peer_does_not_stop_a_node_that_is_whole(
+    master: Node, standby: Node
+) -> None:
+    made = [master.put("users/a", 1)]
+    exchange(master, standby)
+    (_, blob) = master.stored()[-1]
+    key = standby.streams.key(MASTER)
+    standby.client.xadd(key, {"e": blob}, id="99999999999999-1")
+    for _ in range(2):
+        with suppress(WrongCopy):
+            master.recover(standby)
+        assert master.store.hindrance is None
+    end = codec.digest_of(blob)
+    master.store.compare_own(EventId(99999999999999, 1), end)
+    made.append(master.put("users/a", 2))
+    assert master.stored_ids() == [event.id for event in made]
+
+
+def test_a_wrong_copy_is_named(master: Node, standby: Node) -> None:
+    master.put("users/a", 1)
+    exchange(master, standby)
+    standby.client.xadd(standby.streams.key(MASTER), {"e": b"x"}, id="9999999999999-2")
+    with pytest.raises(WrongCopy, match="replication resync"):
+        master.recover(standby)

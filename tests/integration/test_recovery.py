@@ -1,0 +1,119 @@
+"""D9 with real processes: what a Redis lost comes back, whatever was written meanwhile."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from node.roles import Role
+from tests.support.processes import NodeProcess, PairProcesses
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.redis
+
+LIMIT_S = 30.0
+
+
+def events(node: NodeProcess) -> list[dict[str, object]]:
+    reply = node.http.get("/history", params={"limit": "10000"})
+    assert reply.status_code == 200, reply.text
+    found: list[dict[str, object]] = reply.json()["events"]
+    return found
+
+
+def ids(node: NodeProcess) -> set[tuple[object, object]]:
+    """Origin and id of every event, and of what it was before a recovery."""
+    found = {(event["origin"], event["id"]) for event in events(node)}
+    return found | {
+        (event["origin"], event["recovered"]["id"])  # type: ignore[index]
+        for event in events(node)
+        if event.get("recovered")
+    }
+
+
+def put(node: NodeProcess, key: str, value: object) -> tuple[object, object]:
+    reply = node.http.put(f"/entries/{key}", json=value)
+    assert reply.status_code == 200, reply.text
+    return node.role.value, reply.json()["id"]
+
+
+def empty(pair: PairProcesses, role: Role) -> None:
+    with pair.redis[role].client() as client:
+        client.flushall()
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_redis_that_is_emptied_under_a_running_node_has_everything_again(
+    pair: PairProcesses, role: Role
+) -> None:
+    node = pair.nodes[role]
+    made = [put(node, f"users/{n}", n) for n in range(20)]
+    made += [put(pair.other(node), f"others/{n}", n) for n in range(20)]
+    pair.wait_until_equal()
+    empty(pair, role)
+    wait_until(lambda: ids(node) >= set(made), LIMIT_S, "the events to be back")
+    made.append(put(node, "users/after", 1))
+    pair.wait_until_equal()
+    for both in pair.nodes.values():
+        assert ids(both) >= set(made)
+    assert "written again from memory" in node.log()
+
+
+@pytest.mark.parametrize("role", Role)
+def test_an_emptied_node_that_starts_gets_its_events_back_before_it_writes(
+    pair: PairProcesses, role: Role
+) -> None:
+    node = pair.nodes[role]
+    made = [put(node, f"users/{n}", n) for n in range(20)]
+    pair.wait_until_equal()
+    node.kill()
+    pair.other(node).wait_until(lambda n: n.is_active, "service")
+    made.append(put(pair.other(node), "users/1", "changed meanwhile"))
+    empty(pair, role)
+    node.start()
+    pair.wait_until_settled()
+    pair.wait_until_equal()
+    for both in pair.nodes.values():
+        assert ids(both) >= set(made)
+        assert both.value("users/1") == "changed meanwhile"
+    assert pair.active() is not node, "an empty node takes nothing over"
+    assert "was recovered" in node.log()
+
+
+@pytest.mark.parametrize("role", Role)
+def test_an_old_file_that_was_put_back_and_written_to_is_joined(
+    proxied_pair: PairProcesses, tmp_path: Path, role: Role
+) -> None:
+    pair = proxied_pair
+    node, other = pair.nodes[role], pair.other(pair.nodes[role])
+    made = [put(node, "users/old", 1)]
+    pair.wait_until_equal()
+    server = pair.redis[role]
+    server.kill()
+    shutil.copytree(server.directory, tmp_path / "old")
+    server.start()
+    node.wait_until(lambda n: n.is_ready, "ready")
+    made += [put(node, f"users/{n}", n) for n in range(5)]
+    pair.wait_until_equal()
+
+    node.kill()
+    server.kill()
+    shutil.rmtree(server.directory)
+    shutil.copytree(tmp_path / "old", server.directory)
+    server.start()
+    pair.cut()
+    node.start()
+    node.wait_until(lambda n: n.is_active and n.is_ready, "service, alone")
+    assert node.value("users/1") is None
+    made += [put(node, f"users/{n}", "in ignorance") for n in range(3)]
+    pair.heal()
+    pair.wait_until_settled()
+    pair.wait_until_equal()
+    for both in pair.nodes.values():
+        assert ids(both) >= set(made)
+    assert other.value("users/0") == "in ignorance"
+    assert other.value("users/4") == 4
+    recovered = [e for e in events(other) if e["kind"] == "stream-recovered"]
+    assert [e["value"]["anew"] > 0 for e in recovered][-1:] == [True]  # type: ignore[index]
