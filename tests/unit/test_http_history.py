@@ -87,7 +87,7 @@ def test_a_cursor_names_the_newest_event_of_each_origin(
 
 
 def test_pages_end_before_they_get_too_large(node: FakeNode) -> None:
-    small = Api(node, Limits(page_bytes_max=300))
+    small = Api(node, Limits(page_bytes_max=340))
     assert [len(page) for page in pages(small, "limit=100")] == [2, 2, 1]
 
 
