@@ -97,10 +97,11 @@ class Mending:
             StreamForked, DamagedEvent: ours is not.
         """
         common, branch, known = self._end(), list[Stored](), set[bytes]()
-        tail_end = common
-        if not self._is_prefix():
+        tail_end, is_prefix = common, self._is_prefix()
+        if not is_prefix:
             common, branch = self._fork()
-            tail_end, known = self._look_at_tail(common)
+            if branch or lost:
+                tail_end, known = self._look_at_tail(common)
         candidates = [
             (codec.decode(self._origin, event_id, blob), blob)
             for event_id, blob in (*branch, *lost)
@@ -108,13 +109,12 @@ class Mending:
         rejoined = rejoin(
             self._origin, tail_end, candidates, known=known, ms_min=ms_min
         )
-        taken_count = tail_end.id.n - common.id.n
-        if not (taken_count or rejoined.batch or rejoined.unreadable):
+        if is_prefix and not (rejoined.batch or rejoined.unreadable):
             return None
         if branch or not self._extend(common, rejoined.batch):
             self._replace(common, branch, rejoined.batch)
         return Mended(
-            taken_count,
+            self._end().id.n - common.id.n - len(rejoined.batch),
             rejoined.verbatim_count,
             len(rejoined.batch) - rejoined.verbatim_count,
             self._archive_name(branch) if branch else None,
@@ -149,14 +149,7 @@ class Mending:
         end = common
         for page in self._tail(common):
             self._check()
-            try:
-                events = chained(self._origin, end, page)
-            except (StreamForked, DamagedEvent) as error:
-                raise WrongCopy(
-                    f"the peer's copy of stream {self._origin!r} is wrong and not what was "
-                    f"lost here: {error}; replace it there (replication resync)"
-                ) from error
-            known |= known_digests(events)
+            known |= known_digests(chained(self._origin, end, page))
             end = _head(page[-1])
         return end, known
 
@@ -201,7 +194,6 @@ class Mending:
     ) -> Head:
         for page in source:
             self._check()
-            chained(self._origin, end, page)
             put(end.id, page)
             end = _head(page[-1])
         return end
@@ -225,8 +217,17 @@ class Mending:
             if len(kept) < len(page):
                 return
 
-    def _tail(self, common: Head) -> Iterator[Sequence[Stored]]:
-        return read_pages(self._theirs, self._origin, common.id)
+    def _tail(self, end: Head) -> Iterator[Sequence[Stored]]:
+        for page in read_pages(self._theirs, self._origin, end.id):
+            try:
+                chained(self._origin, end, page)
+            except (StreamForked, DamagedEvent) as error:
+                raise WrongCopy(
+                    f"the peer's copy of stream {self._origin!r} is wrong and not what was "
+                    f"lost here: {error}; put it aside there"
+                ) from error
+            end = _head(page[-1])
+            yield page
 
     def _end(self) -> Head:
         last = self._ours.last(self._origin)

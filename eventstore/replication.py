@@ -62,6 +62,7 @@ class Replication:
         self._own = own
         self._peer = peer
         self._now_s = now_s
+        self._stopping = False
         self.progress = Progress(False, "not connected yet", None)
 
     def turn(self, block_ms: int | None, permit: Permit) -> None:
@@ -73,8 +74,9 @@ class Replication:
         Raises:
             EventStoreError: it stands still; `pause` says so in `progress`.
         """
-        if not self.progress.connected or self._store.hindrance is not None:
-            self._compare(permit)
+        if not self.progress.connected or self.needs_recovery:
+            self.recover()
+            self._check_common_head()
         end = self._store.copy_end.id
         page = self._source.follow(self._peer, end, PAGE_EVENT_COUNT, block_ms)
         with permit() as allowed:
@@ -90,25 +92,28 @@ class Replication:
         """It stands still: the next turn compares the streams anew."""
         self.progress = attrs.evolve(self.progress, connected=False, problem=problem)
 
-    def recover(self, go_on: Callable[[], bool]) -> None:
+    @property
+    def needs_recovery(self) -> bool:
+        """Whether the own stream has lost events, and nothing can be written before."""
+        return self._store.hindrance is not None
+
+    def recover(self) -> None:
         """Get the own stream's lost events back, if the peer's Redis has any (D9).
+
+        This is repair and no replication: it is done while that is off, too.
 
         Raises:
             EventStoreError: it could not be done now.
         """
-        self._store.recover(self._source, go_on=go_on)
+        self._store.recover(self._source, go_on=lambda: not self._stopping)
+
+    def stop(self) -> None:
+        """End a recovery that is under way before its next page."""
+        self._stopping = True
 
     def close(self) -> None:
         """Close the connections to the peer's Redis."""
         self._source.close()
-
-    def _compare(self, permit: Permit) -> None:
-        def go_on() -> bool:
-            with permit() as allowed:
-                return allowed
-
-        self.recover(go_on)
-        self._check_common_head()
 
     def _check_common_head(self) -> None:
         """That the peer's stream still holds what our copy ends with, byte for byte."""
@@ -155,6 +160,7 @@ class Replicator:
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
+        self._replication.stop()
         if self._thread.is_alive():
             self._thread.join(limit_s)
         self._replication.close()
@@ -168,7 +174,7 @@ class Replicator:
             self._changed.notify_all()
 
     def _run(self) -> None:
-        while self._await_enabled():
+        while self._await_work():
             try:
                 self._turn()
             except (StreamForked, DamagedEvent) as error:
@@ -180,6 +186,9 @@ class Replicator:
                 self._stand_still(EventStoreError("internal error"), logging.ERROR)
 
     def _turn(self) -> None:
+        if not self._enabled:
+            self._replication.recover()
+            return
         was_connected = self.progress.connected
         self._replication.turn(BLOCK_MS, self._permit)
         if self.progress.connected and not was_connected:
@@ -191,11 +200,14 @@ class Replicator:
         with self._changed:
             yield self._enabled and not self._stopping
 
-    def _await_enabled(self) -> bool:
+    def _await_work(self) -> bool:
         with self._changed:
             if not (self._enabled or self._stopping):
                 self._replication.pause(None)
-            self._changed.wait_for(lambda: self._enabled or self._stopping)
+            while not (
+                self._enabled or self._stopping or self._replication.needs_recovery
+            ):
+                self._changed.wait(RETRY_S)
             return not self._stopping
 
     def _stand_still(self, error: EventStoreError, level: int) -> None:

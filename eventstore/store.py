@@ -428,11 +428,7 @@ class EventStore:
                 self._unsettled.clear()
                 return False
         if found:
-            self._broken = SecondWriter(
-                f"event {found[0][0]} of stream {self._own!r} was not written by this "
-                "process: is a second node running with this Redis? This one stops "
-                "writing"
-            )
+            self._broken = self._second_writer(found[0][0])
             raise self._broken
         self._restore_own()
         self._check_hindrance()
@@ -511,7 +507,7 @@ class EventStore:
                 self._writing.release()
         if self._copying.acquire(blocking=False):
             try:
-                self._restore(self._peer)
+                self._restore(self._peer, self._end(self._peer))
                 self._copy_end = min(self._copy_end, self._end(self._peer), key=_by_id)
             finally:
                 self._copying.release()
@@ -589,14 +585,38 @@ class EventStore:
         )
 
     def _restore_own(self) -> None:
-        if not self._restore(self._own) and self._hindrance is None:
+        end = self._end(self._own)
+        self._check_writer(end)
+        if not self._restore(self._own, end) and self._hindrance is None:
             head = self._known.heads[self._own].id
             self._hindrance = self._lost(f"this node wrote up to {head}")
             _log.error("%s", self._hindrance)
 
-    def _restore(self, origin: Origin) -> bool:
-        """Whether Redis has, or now has again, all of `origin` that memory knows."""
-        head, end = self._known.heads[origin], self._end(origin)
+    def _check_writer(self, end: Head) -> None:
+        """That what the own stream ends with, if not beyond our head, was written here.
+
+        Redis that lost events ends with one that this process knows, as far back as it
+        remembers. Another one is of a second process, whose clock was set back.
+        """
+        if end == self._known.heads[self._own]:
+            return
+        tail = dict(self._known.tails[self._own])
+        if not tail or not min(tail) <= end.id <= max(tail):
+            return
+        blob = tail.get(end.id)
+        if blob is None or codec.digest_of(blob) != end.digest:
+            self._broken = self._second_writer(end.id)
+            raise self._broken
+
+    def _second_writer(self, event_id: EventId) -> SecondWriter:
+        return SecondWriter(
+            f"event {event_id} of stream {self._own!r} was not written by this process: is "
+            "a second node running with this Redis? This one stops writing"
+        )
+
+    def _restore(self, origin: Origin, end: Head) -> bool:
+        """Whether Redis, where it ends with `end`, has or now has again all we know."""
+        head = self._known.heads[origin]
         if end.id > head.id or end == head:
             return True
         lost = [stored for stored in self._known.tails[origin] if stored[0] > end.id]

@@ -235,12 +235,10 @@ class NetPhoneNode:
         """Before the first event is written: what the peer holds must not be forked (D9).
 
         Best effort: a peer that is not there cannot be asked, and what is written meanwhile
-        is appended anew when it is back. Not while replication is off.
+        is appended anew when it is back. Also while replication is off: it is repair.
         """
-        if not self._shells.replication_setting().enabled:
-            return
         try:
-            self._replication.recover(lambda: True)
+            self._replication.recover()
         except EventStoreError as error:
             _log.warning(
                 "whether the Redis here lost events is not known yet: %s", error

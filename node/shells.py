@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from eventstore import (
     Event,
@@ -108,7 +108,9 @@ class Shells:
 
     def start(self) -> None:
         """Begin; the store is open."""
-        self.replication.current = self.replication_setting()
+        self.replication.current = ReplicationSetting.from_event(
+            self._store.latest(Kind.REPLICATION_CHANGED)
+        )
         self.takeover.current = TakeoverPause.from_event(
             self._store.latest(Kind.TAKEOVER_CHANGED),
             now_s=self._clock.now_s(),
@@ -120,12 +122,6 @@ class Shells:
         self.bookkeeping.start()
         self._replicator.start()
         self._apply_replication()
-
-    def replication_setting(self) -> ReplicationSetting:
-        """The setting that is stored."""
-        return ReplicationSetting.from_event(
-            self._store.latest(Kind.REPLICATION_CHANGED)
-        )
 
     def stop(self, limit_s: float) -> None:
         """End; what waits to be stored is stored, if Redis answers."""
@@ -223,10 +219,25 @@ class Shells:
             Hook(command).run(variables, self._config.hook_deadline_s, self._counts)
 
     def both_active(self, effect: BothActive) -> None:
+        """Record that both were active; the node that gave way knows, and writes it."""
+        ended_ns = self._clock.wall_ns()
         _log.warning(
             "both nodes were active for %.3f s, and this one has given way",
             effect.lasted_s,
         )
+        value: dict[str, JsonValue] = {
+            "began": iso_utc(ended_ns - int(effect.lasted_s * 1e9)),
+            "ended": iso_utc(ended_ns),
+            "lasted_s": round(effect.lasted_s, 3),
+            "instance": self._instance,
+            "vectors": {
+                self._config.role.value: _ids(effect.ours),
+                self._config.role.other.value: _ids(effect.theirs),
+            },
+        }
+        actor = f"{self._config.role} node"
+        reason = "both nodes were active"
+        self.bookkeeping.hand_in(Record(Kind.BOTH_ACTIVE, value, actor, reason))
 
     def both_active_events(self) -> list[Event]:
         """Every time that both nodes were active, as far as it is remembered."""
@@ -379,3 +390,7 @@ class Shells:
         setting = self.replication
         self._replicator.set_enabled(setting.current.enabled and setting.peers.enabled)
         self._announce()
+
+
+def _ids(heads: Mapping[str, Head]) -> JsonValue:
+    return {origin: head.id for origin, head in sorted(heads.items())}

@@ -13,6 +13,10 @@ from eventstore import (
     EventId,
     Kind,
     Origin,
+    Put,
+    Replication,
+    Replicator,
+    SecondWriter,
     StoreRefused,
     StoreUnavailable,
     StreamForked,
@@ -21,10 +25,11 @@ from eventstore import (
 )
 from eventstore.mending import WrongCopy
 from tests.contracts.conftest import Connect
-from tests.contracts.nodes import Clock, Node, entries_of
+from tests.contracts.nodes import LIMIT_S, Clock, Node, entries_of
 from tests.support import oracle
 from tests.support.crash_points import Killed, MortalStreams
 from tests.support.histories import MASTER, ORIGINS, STANDBY
+from tests.support.waiting import wait_until
 
 MS = 1_767_225_600_000
 HOUR_MS = 3_600_000
@@ -381,5 +386,37 @@ def test_a_wrong_copy_is_named(master: Node, standby: Node) -> None:
     master.put("users/a", 1)
     exchange(master, standby)
     standby.client.xadd(standby.streams.key(MASTER), {"e": b"x"}, id="9999999999999-2")
-    with pytest.raises(WrongCopy, match="replication resync"):
+    with pytest.raises(WrongCopy, match="put it aside there"):
         master.recover(standby)
+
+
+def test_a_second_writer_whose_clock_was_set_back_is_not_taken_for_a_loss(
+    master: Node, clock: Clock
+) -> None:
+    master.put("users/a", 1)
+    then = master.saved()
+    master.put("users/a", 2)
+    master.put("users/a", 3)
+    master.put_back(then)
+    clock.ms += 1
+    second = master.reopened()
+    second.append([Put("users/a", "second")], actor="joe")
+    clock.ms -= 1
+    with pytest.raises(SecondWriter):
+        master.put("users/a", 4)
+
+
+def test_lost_events_come_back_while_replication_is_off(
+    master: Node, standby: Node, lost: list[Event]
+) -> None:
+    steps = Replication(
+        master.store, standby.source(), own=MASTER, peer=STANDBY, now_s=lambda: 0.0
+    )
+    replicator = Replicator(steps, peer=STANDBY)
+    replicator.start()
+    last = lost[-1]
+    master.store.compare_own(last.id, last.digest)
+    assert master.store.await_head(MASTER, last.id, LIMIT_S)
+    wait_until(lambda: master.store.hindrance is None, LIMIT_S, "the end of recovery")
+    replicator.stop(LIMIT_S)
+    check(master, standby, lost)

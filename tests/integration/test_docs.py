@@ -108,7 +108,7 @@ def documented_status_fields() -> set[str]:
 def leaves(status: dict[str, object]) -> Iterator[str]:
     """Names of the fields of a status; of most objects they are explained as one."""
     for name, value in status.items():
-        if name in ("peer", "replication"):
+        if name in ("peer", "replication", "takeover", "both_active"):
             assert isinstance(value, dict)
             yield from (f"{name}.{inner}" for inner in value)
         else:

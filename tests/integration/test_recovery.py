@@ -82,6 +82,32 @@ def test_an_emptied_node_that_starts_gets_its_events_back_before_it_writes(
     assert "was recovered" in node.log()
 
 
+def test_an_old_file_from_while_replication_was_off_stops_nobody(
+    pair: PairProcesses,
+) -> None:
+    node = pair.master
+    made = [put(node, "users/a", 1)]
+    pair.wait_until_equal()
+    assert node.http.post("/replication", json={"enabled": False}).status_code == 200
+    with pair.redis[node.role].client() as client:
+        keys = client.keys("*:events:*")
+        saved = {key: client.xrange(key) for key in keys}
+    assert node.http.post("/replication", json={"enabled": True}).status_code == 200
+    made.append(put(node, "users/b", 2))
+    pair.wait_until_equal()
+    node.kill()
+    with pair.redis[node.role].client() as client:
+        client.flushall()
+        for key, stored in saved.items():
+            for event_id, fields in stored:
+                client.xadd(key, fields, id=event_id)
+    node.start()
+    pair.wait_until_settled()
+    pair.wait_until_equal()
+    for both in pair.nodes.values():
+        assert ids(both) >= set(made)
+
+
 @pytest.mark.parametrize("role", Role)
 def test_an_old_file_that_was_put_back_and_written_to_is_joined(
     proxied_pair: PairProcesses, tmp_path: Path, role: Role

@@ -155,6 +155,15 @@ def test_after_a_cut_the_master_serves_and_all_changes_are_there_on_both(
         pair.wait_until_equal(EQUAL_LIMIT_S)
         assert pair.active() is pair.master
 
+    for node in pair.nodes.values():
+        # The node that gave way wrote it; both know.
+        node.wait_until(
+            lambda n: n.status()["both_active"]["count"] == CUT_COUNT, "the record"
+        )
+        last = node.status()["both_active"]["last"]
+        assert last["lasted_s"] > 0
+        assert last["vectors"]["master"] != last["vectors"]["standby"]
+    pair.wait_until_equal(EQUAL_LIMIT_S)
     events = assert_as_the_oracle_says(pair)
     ids = {(event.origin, event.id) for event in events}
     assert [found for found in changes.acknowledged if found not in ids] == []
