@@ -192,7 +192,9 @@ class Link:
     async def _accept(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        await self._carry(reader, writer, dialled=False)
+        # Cancelled as the node ends; asyncio would print that as a failure of ours.
+        with suppress(asyncio.CancelledError):
+            await self._carry(reader, writer, dialled=False)
 
     async def _carry(
         self,
