@@ -97,6 +97,7 @@ def _peer(sources: Sources) -> dict[str, object]:
         "version": peer.version if peer else None,
         "problem": view.problem,
         "health": dict(peer.problems) if peer else {},
+        "calls": peer.calls if peer else None,
     }
 
 

@@ -43,16 +43,19 @@ def pair(calling_pair_of_module: PairProcesses) -> PairProcesses:
     pair = calling_pair_of_module
     pair.restore()
     for node in pair.nodes.values():
-        set_calls(node, 0)
+        set_calls(pair, node, 0)
     cancel_switch(pair.master)
     pair.restore()
     return pair
 
 
-def set_calls(node: NodeProcess, count: int) -> None:
-    """Let the service of `node` say that it has `count` calls, and wait until it has."""
+def set_calls(pair: PairProcesses, node: NodeProcess, count: int) -> None:
+    """Let the service of `node` say that it has `count` calls, until both nodes know."""
     node.put(f"calls/{node.role}", count)
     node.wait_until(lambda n: n.status()["calls"] == count, f"{count} calls")
+    pair.other(node).wait_until(
+        lambda n: n.status()["peer"]["calls"] == count, f"a peer with {count} calls"
+    )
 
 
 def order_when_idle(pair: PairProcesses) -> Answer:
@@ -96,14 +99,14 @@ def test_it_waits_until_the_last_call_of_the_active_node_has_ended(
     pair: PairProcesses, role: Role
 ) -> None:
     giver = make_active(pair, role)
-    set_calls(pair.other(giver), 5)  # Calls of the passive node hold nothing up.
-    set_calls(giver, 2)
+    set_calls(pair, pair.other(giver), 5)  # Calls of the passive node hold nothing up.
+    set_calls(pair, giver, 2)
     answer = order_when_idle(pair)
     for count in (2, 1):
-        set_calls(giver, count)
+        set_calls(pair, giver, count)
         wait_until_it_waits_for(pair, count)
         assert giver.is_active
-    set_calls(giver, 0)
+    set_calls(pair, giver, 0)
     outcome, text = wait_for_outcome(pair, answer)
     assert outcome == "done"
     assert f"the {giver.role.other} is active" in text
@@ -114,7 +117,7 @@ def test_the_command_says_what_it_waits_for_and_ends_when_it_is_done(
     pair: PairProcesses,
 ) -> None:
     giver = make_active(pair, Role.MASTER)
-    set_calls(giver, 1)
+    set_calls(pair, giver, 1)
     environment = {
         **os.environ,
         "NETPHONE_NODE": giver.url,
@@ -130,7 +133,7 @@ def test_the_command_says_what_it_waits_for_and_ends_when_it_is_done(
         assert command.stderr is not None
         assert "waiting for 1 call to end" in command.stderr.readline()
         assert giver.is_active
-        set_calls(giver, 0)
+        set_calls(pair, giver, 0)
         out, err = command.communicate(timeout=COMMAND_LIMIT_S)
     assert command.returncode == 0, err
     assert "done: the standby is active" in out
@@ -139,31 +142,31 @@ def test_the_command_says_what_it_waits_for_and_ends_when_it_is_done(
 
 def test_a_change_of_state_cancels_it(pair: PairProcesses) -> None:
     giver = make_active(pair, Role.STANDBY)
-    set_calls(giver, 1)
+    set_calls(pair, giver, 1)
     answer = order_when_idle(pair)
     wait_until_it_waits_for(pair, 1)
     giver.kill()
     assert wait_for_outcome(pair, answer) == ("cancelled", "this node became active")
     giver.start()
     assert pair.wait_until_settled() is pair.master
-    set_calls(giver, 0)
+    set_calls(pair, giver, 0)
     assert pair.wait_until_settled() is pair.master
 
 
 def test_a_restart_of_the_taker_cancels_it(pair: PairProcesses) -> None:
     giver = make_active(pair, Role.MASTER)
-    set_calls(giver, 1)
+    set_calls(pair, giver, 1)
     answer = order_when_idle(pair)
     pair.standby.kill()
     pair.standby.start()
     assert wait_for_outcome(pair, answer) == ("cancelled", "the standby was restarted")
-    set_calls(giver, 0)
+    set_calls(pair, giver, 0)
     assert pair.wait_until_settled() is pair.master
 
 
 def test_it_can_be_cancelled_and_does_not_go_afterwards(pair: PairProcesses) -> None:
     giver = make_active(pair, Role.MASTER)
-    set_calls(giver, 1)
+    set_calls(pair, giver, 1)
     answer = order_when_idle(pair)
     wait_until_it_waits_for(pair, 1)
     second = order_switch(pair.master)
@@ -172,7 +175,7 @@ def test_it_can_be_cancelled_and_does_not_go_afterwards(pair: PairProcesses) -> 
     cancelled = cancel_switch(pair.master)
     assert (cancelled.status, cancelled.said["outcome"]) == (200, "cancelled")
     assert wait_for_outcome(pair, answer)[0] == "cancelled"
-    set_calls(giver, 0)
+    set_calls(pair, giver, 0)
     # A new order begins at once, so nothing of the old one is left that could go.
     assert order_switch(pair.master, dry_run=True).said["outcome"] == "ready"
     assert pair.wait_until_settled() is giver
@@ -182,7 +185,7 @@ def test_it_can_be_cancelled_and_does_not_go_afterwards(pair: PairProcesses) -> 
 
 def test_it_gives_up_when_the_calls_do_not_end_in_time(pair: PairProcesses) -> None:
     giver = make_active(pair, Role.MASTER)
-    set_calls(giver, 3)
+    set_calls(pair, giver, 3)
     answer = order_switch(pair.master, when="idle", wait_s=0.5)
     outcome, text = wait_for_outcome(pair, answer)
     assert (outcome, text) == ("cancelled", "3 calls did not end in time")

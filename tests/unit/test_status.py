@@ -88,6 +88,7 @@ def test_it_says_everything_that_the_contract_names() -> None:
             "version": "1.0",
             "problem": None,
             "health": {"sip": "no answer"},
+            "calls": 2,
         },
         "replication": {
             "enabled": True,
@@ -138,6 +139,7 @@ def test_of_a_peer_that_was_never_heard_nothing_is_claimed() -> None:
         "version": None,
         "problem": "wrong secret",
         "health": {},
+        "calls": None,
     }
     assert found["replication"]["lag_events"] is None
 
