@@ -256,6 +256,8 @@ class HistoryEvent:
     reason: str
     time: str
     """ISO 8601, UTC, by the writer's clock, or empty. For people, never for order."""
+    overridden_by: str | None
+    """The concurrent change that stands in its place."""
     raw: Raw = attrs.field(repr=False)
 
     @classmethod
@@ -270,5 +272,58 @@ class HistoryEvent:
             actor=fields.text_or_none("actor") or "",
             reason=fields.text_or_none("reason") or "",
             time=fields.text_or_none("time") or "",
+            overridden_by=fields.text_or_none("overridden_by"),
+            raw=fields.raw,
+        )
+
+
+@attrs.frozen(kw_only=True)
+class ChangeMade:
+    """Which change, by whom and when."""
+
+    id: str
+    kind: str
+    actor: str
+    time: str
+
+    @classmethod
+    def from_reply(cls, fields: Fields) -> ChangeMade:
+        """Read it from a conflict of `GET /conflicts`, or a part of one."""
+        return cls(
+            id=fields.text("id"),
+            kind=fields.text("kind"),
+            actor=fields.text_or_none("actor") or "",
+            time=fields.text_or_none("time") or "",
+        )
+
+
+@attrs.frozen(kw_only=True)
+class LostChange:
+    """A change that a concurrent one overrode."""
+
+    change: ChangeMade
+    key: str
+    value: JsonValue = attrs.field(repr=False)
+    reason: str
+    """Of whoever made it."""
+    why: str
+    """Why it lost."""
+    winner: ChangeMade
+    settled_by: ChangeMade | None
+    """None: the conflict is open."""
+    raw: Raw = attrs.field(repr=False)
+
+    @classmethod
+    def from_reply(cls, fields: Fields) -> LostChange:
+        """Read it from an element of `conflicts` of `GET /conflicts`."""
+        settled_by = fields.inner_or_none("settled_by")
+        return cls(
+            change=ChangeMade.from_reply(fields),
+            key=fields.text("key"),
+            value=fields.raw.get("value"),
+            reason=fields.text_or_none("reason") or "",
+            why=fields.text_or_none("why") or "",
+            winner=ChangeMade.from_reply(fields.inner("winner")),
+            settled_by=ChangeMade.from_reply(settled_by) if settled_by else None,
             raw=fields.raw,
         )

@@ -5,6 +5,7 @@ from fastapi.security import HTTPBearer
 
 from node.config import NodeConfig
 from node.http_api.authorisation import Gate, Tokens
+from node.http_api.conflicts import conflicts
 from node.http_api.entries import entries
 from node.http_api.history import history
 from node.http_api.lanes import Lanes
@@ -43,6 +44,7 @@ def create_app(node: ServedNode, config: NodeConfig, limits: Limits) -> FastAPI:
     app.include_router(operation(node, lanes), dependencies=closed)
     app.include_router(entries(node, lanes), dependencies=closed)
     app.include_router(history(node, lanes), dependencies=closed)
+    app.include_router(conflicts(node, lanes), dependencies=closed)
     for error in FORESEEN:
         app.add_exception_handler(error, answer)
     tokens = Tokens(read=config.read_token, change=config.change_token)
