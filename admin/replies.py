@@ -150,6 +150,8 @@ class Status:
     switch: SwitchProgress | None
     takeover: Takeover | None
     both_active_count: int
+    both_active_loser_count: int
+    """Changes that lost the last time."""
     hand_over_problem: str | None
     """Why this active node, which cannot serve, does not hand over."""
     callback_failed_count: int
@@ -187,6 +189,7 @@ class Status:
             switch=SwitchProgress.from_reply(switch) if switch else None,
             takeover=Takeover.from_reply(takeover) if takeover else None,
             both_active_count=both.count("count", 0) if both else 0,
+            both_active_loser_count=_loser_count(both),
             hand_over_problem=fields.text_or_none("hand_over_problem"),
             callback_failed_count=callbacks.count("failed", 0),
             callback_timed_out_count=callbacks.count("timed_out", 0),
@@ -327,3 +330,11 @@ class LostChange:
             settled_by=ChangeMade.from_reply(settled_by) if settled_by else None,
             raw=fields.raw,
         )
+
+
+def _loser_count(both: Fields | None) -> int:
+    last = both.inner_or_none("last") if both else None
+    # Of an earlier version, or of no known time: it names none.
+    if last is None or "losers" not in last.raw:
+        return 0
+    return len(last.array("losers")) + last.count("more_losers", 0)

@@ -16,6 +16,7 @@ from typing import assert_never
 
 import attrs
 
+from node.both_active import BothActive, GivenWay, Heads, newest
 from node.config import NodeConfig
 from node.divergence import divergence
 from node.errors import RemoteProtocolError
@@ -137,17 +138,6 @@ class PeerSpoke:
 
 
 @attrs.frozen
-class BothActive:
-    """Both nodes were active for `lasted_s`, and this one has given way."""
-
-    lasted_s: float
-    ours: Mapping[str, Head]
-    """Heads of the streams here as it gave way: what it had not seen is concurrent."""
-    theirs: Mapping[str, Head]
-    """The same at the peer; empty: it was lost before it could tell."""
-
-
-@attrs.frozen
 class Note:
     """A line for the log."""
 
@@ -166,15 +156,6 @@ LinkEffect = (
     SendBytes | CloseConnection | Dial | PeerSpoke | BothActive | AskWitness | Note
 )
 CoreEffect = Effect | LinkEffect
-
-
-@attrs.frozen
-class _Yielding:
-    """This node was active since `active_from_s`, and gave way with these heads."""
-
-    active_from_s: float
-    yielded_s: float
-    heads: Mapping[str, Head]
 
 
 class Core:
@@ -218,8 +199,10 @@ class Core:
         """When a switch for sickness was begun here last."""
         self._state_from_s = now_s
         self._yield_count = 0
-        self._yielding: _Yielding | None = None
-        """How this node gave way to an active peer, until that has told its own part."""
+        self._given_way: GivenWay | None = None
+        """How this node gave way to an active peer, until that is told of."""
+        self._alone_heads: Heads = {}
+        """All that was known when, as this node knew, not both were active yet."""
         self._peer_state_from_s = now_s
         self._peer_yield_count = 0
         self._fresh_from_s = now_s
@@ -450,6 +433,7 @@ class Core:
             self._effects.append(
                 ChangeState(State.PASSIVE, "orderly stop of this node", "S11")
             )
+        self._end_given_way()
         if self._outgoing is not None:
             self._connections[self._outgoing].send(Goodbye())
             self._flush(self._outgoing)
@@ -546,9 +530,15 @@ class Core:
             if isinstance(effect, Tell):
                 self._tell(effect)
             elif isinstance(effect, RecordBothActive):
+                self._end_given_way()
                 self._yield_count += 1
-                heads = self._facts().heads
-                self._yielding = _Yielding(self._state_from_s, now_s, heads)
+                self._given_way = GivenWay(
+                    from_s=self._state_from_s,
+                    yielded_s=now_s,
+                    next_sequence=self._sequence + 1,
+                    before=self._alone_heads,
+                    ours=self._facts().heads,
+                )
             else:
                 self._effects.append(effect)
         if isinstance(self.situation.phase, HandingOver):
@@ -556,6 +546,9 @@ class Core:
             self.detector.count_anew(self.situation.phase.until_s)
         if self.state is not before:
             self._state_from_s = now_s
+            if self.state is State.ACTIVE:
+                theirs = self.peer.heads if self.peer else {}
+                self._alone_heads = newest(self._facts().heads, theirs)
             self.cancel_waiting(f"this node became {self.state}")
             self._send_heartbeat(now_s)
 
@@ -609,18 +602,23 @@ class Core:
         )
 
     def _tell_both_active(self, now_s: float) -> None:
-        """That both were active is told with the peer's part in it, once that is known."""
-        ours, peer = self._yielding, self.peer
-        if ours is None:
+        """That both were active is told with the peer's part in it, once that is here."""
+        found, peer = self._given_way, self.peer
+        if found is None:
             return
-        began_s, heads = ours.active_from_s, {}
         if peer is not None and peer.state is State.ACTIVE:
-            began_s, heads = max(began_s, self._peer_state_from_s), dict(peer.heads)
-        elif self.detector.verdict(now_s) is None:
-            return  # Its next heartbeat tells.
-        self._yielding = None
-        lasted_s = max(0.0, ours.yielded_s - began_s)
-        self._effects.append(BothActive(lasted_s, ours.heads, heads))
+            found = found.told(peer, self._peer_state_from_s)
+            self._given_way = found
+        peer_lost = self.detector.verdict(now_s) is not None
+        if found.is_due(self._facts().heads, now_s, peer_lost=peer_lost):
+            self._end_given_way()
+
+    def _end_given_way(self) -> None:
+        if self._given_way is not None:
+            assert self._turned_s is not None, "it has heard the peer"
+            found = self._given_way.summary(self._facts().heads, self._turned_s)
+            self._effects.append(found)
+            self._given_way = None
 
     def _check_waiting(self, now_s: float) -> None:
         waiting = self.waiting
@@ -742,6 +740,9 @@ class Core:
         self._compare(heartbeat)
         fresh = heartbeat.heard_sequence >= self._fresh_from_sequence
         self._heard_fresh |= fresh
+        if heartbeat.state is State.PASSIVE:
+            # What it had then, not what is here now: its words may have come late.
+            self._alone_heads = newest(self._alone_heads, heartbeat.heads)
         state, instance = heartbeat.state, heartbeat.instance
         self._step(PeerHeard(state, instance, heartbeat.promise, fresh), now_s)
         if heartbeat.yield_count > self._peer_yield_count:

@@ -25,6 +25,7 @@ PURE = {
     "eventstore/memory.py",
     "eventstore/recovery.py",
     "node/addresses.py",
+    "node/both_active.py",
     "node/config_checks.py",
     "node/core.py",
     "node/divergence.py",

@@ -124,7 +124,13 @@ def _takeover_lines(status: Status) -> list[Text]:
     if status.both_active_count:
         times = "once" if status.both_active_count == 1 else "times"
         count = "" if times == "once" else f"{status.both_active_count} "
-        found.append(f"both nodes were active {count}{times}; see the history")
+        lost = status.both_active_loser_count
+        found.append(
+            f"both nodes were active {count}{times}; {lost} changes lost the last time; "
+            "see the history and `conflicts`"
+            if lost
+            else f"both nodes were active {count}{times}; see the history"
+        )
     return [_line("takeover", text, bad=True) for text in found]
 
 
