@@ -297,6 +297,7 @@ class NetPhoneNode:
                 switch=self._switching.view(view.switch_step, view.waiting_for_calls),
                 calls=self._calls,
                 counts=self._counts,
+                recovery=self._store.hindrance,
                 not_ready=self.is_ready()[1],
             )
         )

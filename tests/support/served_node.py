@@ -64,9 +64,13 @@ class FakeNode:
         """By the ids of the losers."""
         self.replicating = True
         self.paused = False
+        self.told: dict[str, object] | None = None
+        """The whole status, where a test gives one."""
         self._entries: dict[str, Entry] = {}
 
     def status(self) -> dict[str, object]:
+        if self.told is not None:
+            return self.told
         return {
             "pair": "office",
             "replication": {"enabled": self.replicating},
