@@ -18,7 +18,7 @@ import attrs
 
 from node.both_active import BothActive, GivenWay, Heads, newest
 from node.config import NodeConfig
-from node.divergence import divergence
+from node.divergence import Difference, divergence
 from node.errors import RemoteProtocolError
 from node.failure_detector import FailureDetector
 from node.link_messages import Goodbye, Head, Heartbeat, Hello, SwitchMessage
@@ -191,7 +191,8 @@ class Core:
         """Why the node behind the peer's address cannot be accepted (S18)."""
         self.divergence: str | None = None
         """How the two nodes' data differ although they must not (D8)."""
-        self._suspected = False
+        self._suspected: Difference | None = None
+        """What the last heartbeat showed of it."""
         self.unserved: str | None = None
         """Why this active node, which cannot serve, does not hand over (S15)."""
         self._sick_from_s: float | None = None
@@ -762,11 +763,17 @@ class Core:
         Believed when found twice running: the peer may have copied an event that is stored
         here, but not yet applied.
         """
-        found = divergence(self._facts(), heartbeat, own=self._config.role.value)
-        if found is not None and self._suspected and self.divergence is None:
-            self._effects.append(Note(found, alarming=True))
-        self.divergence = found if self._suspected else None
-        self._suspected = found is not None
+        facts, before = self._facts(), self._suspected
+        found = divergence(facts, heartbeat, own=self._config.role.value)
+        if found is None and before is not None and before.may_last(facts, heartbeat):
+            return
+        believed = found.text if found is not None and before is not None else None
+        if believed is not None and self.divergence is None:
+            self._effects.append(Note(believed, alarming=True))
+        elif believed is None and self.divergence is not None:
+            self._effects.append(Note(f"no longer seen: {self.divergence}"))
+        self.divergence = believed
+        self._suspected = found
 
     def _hear_switch(self, message: SwitchMessage, now_s: float) -> None:
         switch = message.switch

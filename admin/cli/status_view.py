@@ -51,6 +51,9 @@ def headline(status: Status) -> str:
         f"ready {_yes_no(status.ready)}",
         f"calls {status.call_count}",
     ]
+    if replication.divergence:
+        # Not in full: it names events, and would be another line at each change.
+        parts.append("the data of the nodes differ, see status")
     parts += [f"{k}: {v}" for k, v in sorted(status.health.items()) if v != "ok"]
     if status.takeover is not None and status.takeover.paused:
         parts.append(f"takeover paused {status.takeover.pause or ''}")
