@@ -16,8 +16,9 @@ from typing import assert_never
 
 import attrs
 
+from node.both_active import BothActive, GivenWay, Heads, newest
 from node.config import NodeConfig
-from node.divergence import divergence
+from node.divergence import Difference, divergence
 from node.errors import RemoteProtocolError
 from node.failure_detector import FailureDetector
 from node.link_messages import Goodbye, Head, Heartbeat, Hello, SwitchMessage
@@ -137,17 +138,6 @@ class PeerSpoke:
 
 
 @attrs.frozen
-class BothActive:
-    """Both nodes were active for `lasted_s`, and this one has given way."""
-
-    lasted_s: float
-    ours: Mapping[str, Head]
-    """Heads of the streams here as it gave way: what it had not seen is concurrent."""
-    theirs: Mapping[str, Head]
-    """The same at the peer; empty: it was lost before it could tell."""
-
-
-@attrs.frozen
 class Note:
     """A line for the log."""
 
@@ -166,15 +156,6 @@ LinkEffect = (
     SendBytes | CloseConnection | Dial | PeerSpoke | BothActive | AskWitness | Note
 )
 CoreEffect = Effect | LinkEffect
-
-
-@attrs.frozen
-class _Yielding:
-    """This node was active since `active_from_s`, and gave way with these heads."""
-
-    active_from_s: float
-    yielded_s: float
-    heads: Mapping[str, Head]
 
 
 class Core:
@@ -210,7 +191,8 @@ class Core:
         """Why the node behind the peer's address cannot be accepted (S18)."""
         self.divergence: str | None = None
         """How the two nodes' data differ although they must not (D8)."""
-        self._suspected = False
+        self._suspected: Difference | None = None
+        """What the last heartbeat showed of it."""
         self.unserved: str | None = None
         """Why this active node, which cannot serve, does not hand over (S15)."""
         self._sick_from_s: float | None = None
@@ -218,8 +200,10 @@ class Core:
         """When a switch for sickness was begun here last."""
         self._state_from_s = now_s
         self._yield_count = 0
-        self._yielding: _Yielding | None = None
-        """How this node gave way to an active peer, until that has told its own part."""
+        self._given_way: GivenWay | None = None
+        """How this node gave way to an active peer, until that is told of."""
+        self._alone_heads: Heads = {}
+        """All that was known when, as this node knew, not both were active yet."""
         self._peer_state_from_s = now_s
         self._peer_yield_count = 0
         self._fresh_from_s = now_s
@@ -450,6 +434,7 @@ class Core:
             self._effects.append(
                 ChangeState(State.PASSIVE, "orderly stop of this node", "S11")
             )
+        self._end_given_way()
         if self._outgoing is not None:
             self._connections[self._outgoing].send(Goodbye())
             self._flush(self._outgoing)
@@ -546,9 +531,15 @@ class Core:
             if isinstance(effect, Tell):
                 self._tell(effect)
             elif isinstance(effect, RecordBothActive):
+                self._end_given_way()
                 self._yield_count += 1
-                heads = self._facts().heads
-                self._yielding = _Yielding(self._state_from_s, now_s, heads)
+                self._given_way = GivenWay(
+                    from_s=self._state_from_s,
+                    yielded_s=now_s,
+                    next_sequence=self._sequence + 1,
+                    before=self._alone_heads,
+                    ours=self._facts().heads,
+                )
             else:
                 self._effects.append(effect)
         if isinstance(self.situation.phase, HandingOver):
@@ -556,6 +547,9 @@ class Core:
             self.detector.count_anew(self.situation.phase.until_s)
         if self.state is not before:
             self._state_from_s = now_s
+            if self.state is State.ACTIVE:
+                theirs = self.peer.heads if self.peer else {}
+                self._alone_heads = newest(self._facts().heads, theirs)
             self.cancel_waiting(f"this node became {self.state}")
             self._send_heartbeat(now_s)
 
@@ -609,18 +603,23 @@ class Core:
         )
 
     def _tell_both_active(self, now_s: float) -> None:
-        """That both were active is told with the peer's part in it, once that is known."""
-        ours, peer = self._yielding, self.peer
-        if ours is None:
+        """That both were active is told with the peer's part in it, once that is here."""
+        found, peer = self._given_way, self.peer
+        if found is None:
             return
-        began_s, heads = ours.active_from_s, {}
         if peer is not None and peer.state is State.ACTIVE:
-            began_s, heads = max(began_s, self._peer_state_from_s), dict(peer.heads)
-        elif self.detector.verdict(now_s) is None:
-            return  # Its next heartbeat tells.
-        self._yielding = None
-        lasted_s = max(0.0, ours.yielded_s - began_s)
-        self._effects.append(BothActive(lasted_s, ours.heads, heads))
+            found = found.told(peer, self._peer_state_from_s)
+            self._given_way = found
+        peer_lost = self.detector.verdict(now_s) is not None
+        if found.is_due(self._facts().heads, now_s, peer_lost=peer_lost):
+            self._end_given_way()
+
+    def _end_given_way(self) -> None:
+        if self._given_way is not None:
+            assert self._turned_s is not None, "it has heard the peer"
+            found = self._given_way.summary(self._facts().heads, self._turned_s)
+            self._effects.append(found)
+            self._given_way = None
 
     def _check_waiting(self, now_s: float) -> None:
         waiting = self.waiting
@@ -742,6 +741,9 @@ class Core:
         self._compare(heartbeat)
         fresh = heartbeat.heard_sequence >= self._fresh_from_sequence
         self._heard_fresh |= fresh
+        if heartbeat.state is State.PASSIVE:
+            # What it had then, not what is here now: its words may have come late.
+            self._alone_heads = newest(self._alone_heads, heartbeat.heads)
         state, instance = heartbeat.state, heartbeat.instance
         self._step(PeerHeard(state, instance, heartbeat.promise, fresh), now_s)
         if heartbeat.yield_count > self._peer_yield_count:
@@ -761,11 +763,17 @@ class Core:
         Believed when found twice running: the peer may have copied an event that is stored
         here, but not yet applied.
         """
-        found = divergence(self._facts(), heartbeat, own=self._config.role.value)
-        if found is not None and self._suspected and self.divergence is None:
-            self._effects.append(Note(found, alarming=True))
-        self.divergence = found if self._suspected else None
-        self._suspected = found is not None
+        facts, before = self._facts(), self._suspected
+        found = divergence(facts, heartbeat, own=self._config.role.value)
+        if found is None and before is not None and before.may_last(facts, heartbeat):
+            return
+        believed = found.text if found is not None and before is not None else None
+        if believed is not None and self.divergence is None:
+            self._effects.append(Note(believed, alarming=True))
+        elif believed is None and self.divergence is not None:
+            self._effects.append(Note(f"no longer seen: {self.divergence}"))
+        self.divergence = believed
+        self._suspected = found
 
     def _hear_switch(self, message: SwitchMessage, now_s: float) -> None:
         switch = message.switch

@@ -14,11 +14,11 @@ from typing import Protocol, assert_never
 
 import attrs
 
+from node.both_active import BothActive
 from node.clock import Clock
 from node.config import NodeConfig
 from node.core import (
     AskWitness,
-    BothActive,
     CloseConnection,
     Core,
     CoreEffect,

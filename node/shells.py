@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from eventstore import (
     Event,
@@ -17,9 +17,10 @@ from eventstore import (
     Replicator,
 )
 from node.bookkeeping import Bookkeeping, Record
+from node.both_active import BothActive
 from node.clock import Clock, iso_utc
 from node.config import NodeConfig
-from node.core import BothActive, Core
+from node.core import Core
 from node.divergence import may_be_missing
 from node.link_messages import Head, Heartbeat
 from node.notifications import StateChange
@@ -220,24 +221,30 @@ class Shells:
 
     def both_active(self, effect: BothActive) -> None:
         """Record that both were active; the node that gave way knows, and writes it."""
-        ended_ns = self._clock.wall_ns()
-        _log.warning(
-            "both nodes were active for %.3f s, and this one has given way",
-            effect.lasted_s,
-        )
-        value: dict[str, JsonValue] = {
-            "began": iso_utc(ended_ns - int(effect.lasted_s * 1e9)),
-            "ended": iso_utc(ended_ns),
-            "lasted_s": round(effect.lasted_s, 3),
-            "instance": self._instance,
-            "vectors": {
-                self._config.role.value: _ids(effect.ours),
-                self._config.role.other.value: _ids(effect.theirs),
-            },
-        }
-        actor = f"{self._config.role} node"
-        reason = "both nodes were active"
-        self.bookkeeping.hand_in(Record(Kind.BOTH_ACTIVE, value, actor, reason))
+        ended_ns = self._clock.wall_ns() - int(effect.ended_ago_s * 1e9)
+        began_ns = ended_ns - int(effect.lasted_s * 1e9)
+
+        def record() -> None:
+            losers = effect.losers(self._store.losses())
+            _log.warning(
+                "both nodes were active for %.3f s, and this one has given way; %d changes "
+                "lost in it%s",
+                effect.lasted_s, len(losers), "" if effect.complete else ", or more",
+            )  # fmt: skip
+            value = effect.as_value(
+                losers,
+                role=self._config.role,
+                instance=self._instance,
+                began=iso_utc(began_ns),
+                ended=iso_utc(ended_ns),
+            )
+            actor = f"{self._config.role} node"
+            reason = "both nodes were active"
+            self.bookkeeping.hand_in(Record(Kind.BOTH_ACTIVE, value, actor, reason))
+
+        # In a thread of its own: to find them takes its time where there are many.
+        if not self.bookkeeping.submit(record):
+            _log.error("both nodes were active for %.3f s", effect.lasted_s)
 
     def both_active_events(self) -> list[Event]:
         """Every time that both nodes were active, as far as it is remembered."""
@@ -390,7 +397,3 @@ class Shells:
         setting = self.replication
         self._replicator.set_enabled(setting.current.enabled and setting.peers.enabled)
         self._announce()
-
-
-def _ids(heads: Mapping[str, Head]) -> JsonValue:
-    return {origin: head.id for origin, head in sorted(heads.items())}

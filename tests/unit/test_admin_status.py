@@ -201,6 +201,11 @@ def test_the_read_token_cannot_switch_replication() -> None:
         ("replication.connected", False, "replication on but not connected;"),
         ("replication.conflicts", 2, "replication on, 2 conflicts;"),
         ("replication.problem", "forked", "replication on, forked;"),
+        (
+            "replication.divergence",
+            "a fork",
+            "; the data of the nodes differ, see status;",
+        ),
         ("health", {"sip": "port taken"}, "; sip: port taken"),
         ("switch", waiting(1), "; switch waiting for 1 call to end"),
         ("ready", False, "; ready no;"),

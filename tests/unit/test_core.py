@@ -302,6 +302,31 @@ def test_d8_data_that_differ_although_they_must_not_are_an_alarm_once() -> None:
     assert [alarm.text for alarm in alarms] == [lone.core.divergence]
     lone.beat(PASSIVE, heads={"master": Head("5-1", "ab")}, digest="ef")
     assert str(lone.core.divergence) == "None"
+    lone.beat(PASSIVE, heads={"master": Head("5-1", "ab")}, digest="ef")
+    ended = f"no longer seen: {alarms[0].text}"
+    assert [note for note in lone.notes if note.startswith("no longer")] == [ended]
+
+
+def test_d8_unequal_entries_are_an_alarm_until_the_nodes_are_seen_to_be_equal() -> None:
+    lone = LoneCore()
+    heads = {"master": Head("5-1", "ab")}
+    lone.facts = attrs.evolve(lone.facts, heads=heads, digest="ef")
+    lone.connect()
+    # Between, the peer lacks an event: nothing can be said of the entries then.
+    behind = {"master": Head("4-0", "aa")}
+    for said, differ in (
+        ((heads, "ee"), False),
+        ((behind, "ee"), False),
+        ((heads, "ee"), True),
+        ((behind, "ef"), True),
+        ((heads, "ee"), True),
+        ((heads, "ef"), False),
+        ((behind, "ee"), False),
+    ):
+        lone.beat(PASSIVE, heads=said[0], digest=said[1])
+        assert (lone.core.divergence is not None) is differ, said
+    told = [note for note in lone.notes if "different entries" in note]
+    assert [note.startswith("no longer seen") for note in told] == [False, True]
 
 
 def test_who_is_dialled_hears_us_at_once() -> None:

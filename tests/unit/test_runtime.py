@@ -9,8 +9,9 @@ from random import Random
 import pytest
 
 from node import runtime as under_test
+from node.both_active import BothActive
 from node.clock import SystemClock
-from node.core import BothActive, Core, Note
+from node.core import Core, Note
 from node.link_messages import Heartbeat
 from node.link_protocol import Identity
 from node.roles import Role, State
