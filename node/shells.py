@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 
 from eventstore import (
+    FORMAT_VERSION,
     Event,
     EventId,
     EventStore,
@@ -19,12 +20,12 @@ from eventstore import (
 from node.bookkeeping import Bookkeeping, Record
 from node.clock import Clock, iso_utc
 from node.config import NodeConfig
-from node.core import BothActive, Core
+from node.core import BothActive, Core, PeerWrites
 from node.divergence import may_be_missing
 from node.link_messages import Head, Heartbeat
 from node.notifications import StateChange
 from node.pair_setting import PairSetting
-from node.replication_setting import ReplicationSetting
+from node.replication_setting import ReplicationSetting, why_unreadable
 from node.roles import Role, State
 from node.service import Callback, Counts, Hook, NewJobs, Worker
 from node.situation import (
@@ -83,6 +84,8 @@ class Shells:
         self._peer: Heartbeat | None = None
         self._compared_with: str | None = None
         """The peer's process whose copy of the own stream was looked at."""
+        self._unreadable: str | None = "which format the peer writes is not known yet"
+        """Why its events are not copied although replication is on."""
         self.replication = PairSetting(
             Kind.REPLICATION_CHANGED,
             ReplicationSetting(),
@@ -329,6 +332,15 @@ class Shells:
             )
         )
 
+    def peer_writes(self, effect: PeerWrites) -> None:
+        """Copy the peer's events only where this version can apply them (D4)."""
+        theirs = effect.event_format
+        why = None if theirs is None else why_unreadable(theirs, FORMAT_VERSION)
+        if why is not None:
+            _log.error("replication stands still: %s", why)
+        self._unreadable = why
+        self.bookkeeping.submit(self.replication.apply)
+
     def _check_own(self, heartbeat: Heartbeat) -> None:
         """Look up what the peer's copy of our own stream ends with, if it may be missing."""
         own = self._config.role.value
@@ -387,8 +399,9 @@ class Shells:
         return EventId.parse(head.id) if head else EventId(0, 0)
 
     def _apply_replication(self) -> None:
-        setting = self.replication
-        self._replicator.set_enabled(setting.current.enabled and setting.peers.enabled)
+        setting, why_not = self.replication, self._unreadable
+        enabled = setting.current.enabled and setting.peers.enabled
+        self._replicator.set_enabled(enabled and why_not is None, problem=why_not)
         self._announce()
 
 
