@@ -182,6 +182,14 @@ class Machines:
         if order in ("start", "restart"):
             node.start()
 
+    def pip(self, machine: str, words: list[str]) -> None:
+        """`pip install --upgrade netphone-standby`: the same version, of a stopped node.
+
+        tests/integration/test_update.py does it with another one.
+        """
+        assert words == ["install", "--upgrade", "netphone-standby"]
+        assert not self.nodes[machine].is_running
+
     def lose_events_of_master(self) -> None:
         with self.redis["master"].client() as client:
             client.flushall()
@@ -225,7 +233,7 @@ def test_what_the_guide_for_operators_says_happens(tmp_path: Path) -> None:
             Document.read("docs/operators.md"),
             shells,
             {machine: machines.names(machine) for machine in shells},
-            played={"systemctl": machines.systemctl},
+            played={"systemctl": machines.systemctl, "pip": machines.pip},
             steps={
                 "start_redis": machines.start_redis,
                 "lose_events_of_master": machines.lose_events_of_master,
