@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 from eventstore import (
     FORMAT_VERSION,
+    START,
     Event,
     EventId,
     EventStore,
@@ -156,6 +157,11 @@ class Shells:
             '%s -> %s role=%s reason="%s" rule=%s%s',
             before.state, change.state, self._config.role, change.reason, change.rule, found,
         )  # fmt: skip
+        if change.rule == "S2" and self._knows_nothing():
+            _log.error(
+                "this node serves without any entry: no peer was heard and the Redis here was "
+                "empty; if this is no new pair, let it reach its peer, which has the rest"
+            )
         value: dict[str, JsonValue] = {
             "from": before.state.value,
             "to": change.state.value,
@@ -169,6 +175,11 @@ class Shells:
         self.bookkeeping.hand_in(
             Record(Kind.STATE_CHANGED, value, actor, change.reason)
         )
+
+    def _knows_nothing(self) -> bool:
+        snapshot = self._store.snapshot
+        peers = snapshot.heads[Origin(self._config.role.other.value)]
+        return snapshot.entry_count == 0 and peers.id == START
 
     def run_callbacks(self, state: State) -> None:
         assert state is self.last_change.state, "it was changed before"

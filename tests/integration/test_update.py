@@ -228,7 +228,7 @@ def test_a_peer_of_a_far_version_is_named_heard_and_taken_over_when_it_ends(
     check_problem(pair, master, "9 to 9 here, 1 to 1 at the other node")
     # S18: for as long as it answers that it is active, nobody else is.
     with Looking(pair) as looking:
-        wait_until(lambda: looking.span_s() > 3.0, LIMIT_S, "three times the limit")
+        wait_until(lambda: looking.span_s() > 2.0, LIMIT_S, "twice the limit")
     assert not any(
         look.is_active for look in looking.looks if look.role is Role.STANDBY
     )
