@@ -28,8 +28,8 @@ from eventstore.event import (
 )
 
 FOLD_VERSION = 1
-"""Changes when the same events would give other entries; digests compare only within
-one.
+"""Changes when the same events would give other entries, as with every new format; digests
+compare only within one.
 """
 
 _DIGEST_MODULUS = 2**256

@@ -138,6 +138,13 @@ class PeerSpoke:
 
 
 @attrs.frozen
+class PeerWrites:
+    """In which format the peer writes its events; None: nobody is there to say it."""
+
+    event_format: int | None
+
+
+@attrs.frozen
 class Note:
     """A line for the log."""
 
@@ -153,7 +160,14 @@ class AskWitness:
 
 
 LinkEffect = (
-    SendBytes | CloseConnection | Dial | PeerSpoke | BothActive | AskWitness | Note
+    SendBytes
+    | CloseConnection
+    | Dial
+    | PeerSpoke
+    | PeerWrites
+    | BothActive
+    | AskWitness
+    | Note
 )
 CoreEffect = Effect | LinkEffect
 
@@ -189,6 +203,8 @@ class Core:
         self.waiting: Waiting | None = None
         self.problem: str | None = None
         """Why the node behind the peer's address cannot be accepted (S18)."""
+        self.peer_writes: PeerWrites | None = None
+        """None: not known yet."""
         self.divergence: str | None = None
         """How the two nodes' data differ although they must not (D8)."""
         self._suspected: Difference | None = None
@@ -387,6 +403,8 @@ class Core:
             calls=facts.calls,
             link_open=self.is_connected(now_s),
             heard_by_peer=self.is_heard_by_peer(now_s),
+            event_format=self._identity.event_format,
+            peer_format=self.peer_writes.event_format if self.peer_writes else None,
         )
         found = failed_prechecks(self.situation, own, self.peer)
         if self.waiting is not None:
@@ -490,6 +508,7 @@ class Core:
         if found is None:
             self.held = None
             return
+        self._learn_format(None)
         if isinstance(self.situation.phase, Giving | HandingOver | Promised):
             self._step(
                 found, now_s
@@ -688,6 +707,7 @@ class Core:
         self, number: int, connection: Connection, hello: Hello, now_s: float
     ) -> None:
         self.problem = None
+        self._learn_format(hello.event_format)
         if hello.instance != self.peer_instance:
             self._meet_instance(number, hello.instance, now_s)
         if connection.dialled:
@@ -707,6 +727,14 @@ class Core:
             heard = PeerHeard(hello.state, hello.instance, hello.promise, fresh)
             self._step(heard, now_s)
             self._send_heartbeat(now_s)
+
+    def _learn_format(self, event_format: int | None) -> None:
+        if event_format is None and self.peer_writes is not None:
+            return  # What it said of its events stays true when it is gone.
+        said = PeerWrites(event_format)
+        if said != self.peer_writes:
+            self.peer_writes = said
+            self._effects.append(said)
 
     def _meet_instance(self, number: int, instance: str, now_s: float) -> None:
         """The peer's process is another one: nothing of the old one counts."""
@@ -804,6 +832,8 @@ class Core:
             text = f"the peer is not accepted: {problem}"
             self._note_refusal(text, now_s, alarming=True)
         claim = connection.peer
+        if claim is not None:
+            self._learn_format(claim.event_format)
         if claim is None or self.state is State.ACTIVE or self._incoming is not None:
             return
         if claim.instance == self._identity.instance:

@@ -60,6 +60,8 @@ class Identity:
     role: Role
     instance: str
     version: str
+    event_format: int
+    """In which this node writes its events; it reads that and all older ones."""
     secrets: tuple[str, ...] = attrs.field(repr=False)
     """The current one first; then the next one, during a rotation."""
 
@@ -204,6 +206,7 @@ class Connection:
             Hello(
                 protocol=PROTOCOL_VERSION,
                 oldest=PROTOCOL_OLDEST,
+                event_format=mine.event_format,
                 pair=mine.pair,
                 role=mine.role,
                 state=greeting.state,
@@ -246,7 +249,10 @@ class Connection:
         elif hello.role is mine.role:
             problem = f"both nodes have the role {mine.role}"
         elif hello.protocol < PROTOCOL_OLDEST or hello.oldest > PROTOCOL_VERSION:
-            problem = f"incompatible protocol versions {PROTOCOL_VERSION} and {hello.protocol}"
+            problem = (
+                f"incompatible protocols: {PROTOCOL_OLDEST} to {PROTOCOL_VERSION} here, "
+                f"{hello.oldest} to {hello.protocol} at the other node; update the older one"
+            )
         else:
             return
         self._refuse(problem)

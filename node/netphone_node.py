@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from eventstore import (
     FOLD_VERSION,
+    FORMAT_VERSION,
     Change,
     Delete,
     Entry,
@@ -615,6 +616,7 @@ class NetPhoneNode:
             role=self.config.role,
             instance=self._instance,
             version=VERSION,
+            event_format=FORMAT_VERSION,
             secrets=tuple(secret for secret in known if secret is not None),
         )
 

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable
 
 from eventstore import (
+    FORMAT_VERSION,
+    START,
     Event,
     EventId,
     EventStore,
@@ -20,12 +22,12 @@ from node.bookkeeping import Bookkeeping, Record
 from node.both_active import BothActive
 from node.clock import Clock, iso_utc
 from node.config import NodeConfig
-from node.core import Core
+from node.core import Core, PeerWrites
 from node.divergence import may_be_missing
 from node.link_messages import Head, Heartbeat
 from node.notifications import StateChange
 from node.pair_setting import PairSetting
-from node.replication_setting import ReplicationSetting
+from node.replication_setting import ReplicationSetting, why_unreadable
 from node.roles import Role, State
 from node.service import Callback, Counts, Hook, NewJobs, Worker
 from node.situation import (
@@ -84,6 +86,8 @@ class Shells:
         self._peer: Heartbeat | None = None
         self._compared_with: str | None = None
         """The peer's process whose copy of the own stream was looked at."""
+        self._unreadable: str | None = "which format the peer writes is not known yet"
+        """Why its events are not copied although replication is on."""
         self.replication = PairSetting(
             Kind.REPLICATION_CHANGED,
             ReplicationSetting(),
@@ -154,6 +158,11 @@ class Shells:
             '%s -> %s role=%s reason="%s" rule=%s%s',
             before.state, change.state, self._config.role, change.reason, change.rule, found,
         )  # fmt: skip
+        if change.rule == "S2" and self._knows_nothing():
+            _log.error(
+                "this node serves without any entry: no peer was heard and the Redis here was "
+                "empty; if this is no new pair, let it reach its peer, which has the rest"
+            )
         value: dict[str, JsonValue] = {
             "from": before.state.value,
             "to": change.state.value,
@@ -167,6 +176,11 @@ class Shells:
         self.bookkeeping.hand_in(
             Record(Kind.STATE_CHANGED, value, actor, change.reason)
         )
+
+    def _knows_nothing(self) -> bool:
+        snapshot = self._store.snapshot
+        peers = snapshot.heads[Origin(self._config.role.other.value)]
+        return snapshot.entry_count == 0 and peers.id == START
 
     def run_callbacks(self, state: State) -> None:
         assert state is self.last_change.state, "it was changed before"
@@ -336,6 +350,15 @@ class Shells:
             )
         )
 
+    def peer_writes(self, effect: PeerWrites) -> None:
+        """Copy the peer's events only where this version can apply them (D4)."""
+        theirs = effect.event_format
+        why = None if theirs is None else why_unreadable(theirs, FORMAT_VERSION)
+        if why is not None:
+            _log.error("replication stands still: %s", why)
+        self._unreadable = why
+        self.bookkeeping.submit(self.replication.apply)
+
     def _check_own(self, heartbeat: Heartbeat) -> None:
         """Look up what the peer's copy of our own stream ends with, if it may be missing."""
         own = self._config.role.value
@@ -394,6 +417,7 @@ class Shells:
         return EventId.parse(head.id) if head else EventId(0, 0)
 
     def _apply_replication(self) -> None:
-        setting = self.replication
-        self._replicator.set_enabled(setting.current.enabled and setting.peers.enabled)
+        setting, why_not = self.replication, self._unreadable
+        enabled = setting.current.enabled and setting.peers.enabled
+        self._replicator.set_enabled(enabled and why_not is None, problem=why_not)
         self._announce()

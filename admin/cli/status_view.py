@@ -26,10 +26,18 @@ def status_lines(status: Status) -> list[Text]:
         _line("durability", _durability_text(status), bad=status.appendonly is False),
         *_callback_lines(status),
         _line("calls", str(status.call_count)),
-        _line("entries", str(status.entry_count)),
+        _entries_line(status),
         _line("realm", status.realm or "not known"),
         _line("version", status.version),
     ]
+
+
+def _entries_line(status: Status) -> Text:
+    # A new machine that reaches nobody serves with nothing (S2).
+    alone = status.state == "active" and not status.peer.connected
+    if status.entry_count == 0 and alone:
+        return _line("entries", "0: this node serves without any entry", bad=True)
+    return _line("entries", str(status.entry_count))
 
 
 def _ready_text(status: Status) -> str:

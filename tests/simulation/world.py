@@ -71,6 +71,7 @@ class Node:
                 role=config.role,
                 instance=instance,
                 version="1",
+                event_format=1,
                 secrets=tuple(secret for secret in known if secret),
             ),
             facts=self._facts,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from node.core import CloseConnection, Dial, Note, SendBytes
+from node.core import CloseConnection, Dial, Note, PeerWrites, SendBytes
 from node.link_messages import Goodbye, Head, Heartbeat, Proof, pack
 from node.roles import Role, State
 from node.situation import (
@@ -710,6 +710,56 @@ def test_s18_the_problem_is_over_when_the_peer_is_accepted() -> None:
     lone.tick(1.0)
     lone.answer()
     assert lone.core.problem is None
+
+
+# In which format the peer writes (D4).
+
+
+NEWER = attrs.evolve(STANDBY_IDENTITY, event_format=2)
+
+
+def formats(lone: LoneCore) -> list[int | None]:
+    return [e.event_format for e in lone.effects if isinstance(e, PeerWrites)]
+
+
+def test_d4_the_peers_format_is_told_once_and_when_it_changes() -> None:
+    lone = LoneCore()
+    lone.connect()
+    lone.beat(PASSIVE)
+    assert formats(lone) == [1]
+    lone.accept(attrs.evolve(NEWER, instance="s2"))
+    lone.answer(attrs.evolve(NEWER, instance="s2"))
+    assert formats(lone) == [1, 2]
+
+
+def test_d4_that_nobody_is_there_is_known_when_the_window_closes() -> None:
+    lone = LoneCore()
+    lone.ticks(2)
+    assert formats(lone) == []
+    lone.ticks(2)
+    assert formats(lone) == [None]
+    lone.accept(NEWER)
+    assert formats(lone) == [None, 2]
+
+
+def test_d4_what_the_peer_wrote_stays_unreadable_when_it_is_gone() -> None:
+    lone = LoneCore()
+    lone.tick()
+    lone.accept(NEWER)
+    lone.answer(NEWER)
+    lone.ticks(10)
+    assert lone.core.state is ACTIVE
+    assert formats(lone) == [2]
+
+
+def test_d4_the_configured_address_is_believed_before_it_is_accepted() -> None:
+    lone = claimed(MASTER, ACTIVE, event_format=2)
+    assert lone.core.problem is not None
+    assert formats(lone) == [2]
+    lone = LoneCore()
+    lone.tick()
+    lone.accept(attrs.evolve(WRONG_SECRET[STANDBY], event_format=2))
+    assert formats(lone) == []
 
 
 def test_a_stranger_who_goes_on_dialling_does_not_fill_the_log() -> None:

@@ -92,6 +92,7 @@ def test_a_hello_says_who_we_are_at_that_moment() -> None:
     assert attrs.evolve(found, nonce=b"") == Hello(
         protocol=link_messages.PROTOCOL_VERSION,
         oldest=link_messages.PROTOCOL_OLDEST,
+        event_format=1,
         pair="office",
         role=Role.MASTER,
         state=State.ACTIVE,
@@ -217,7 +218,9 @@ def test_s18_neighbouring_protocol_versions_go_on_watching_each_other(
         (incident,) = listener.receive(hello)
         assert isinstance(incident, Greeted)
     else:
-        with pytest.raises(Unacceptable, match=f"versions 1 and {protocol}"):
+        with pytest.raises(
+            Unacceptable, match=f"1 to 1 here, {oldest} to {protocol} at the other node"
+        ):
             list(listener.receive(hello))
 
 
