@@ -37,12 +37,17 @@ def ids_told(node: NodeProcess) -> set[tuple[Origin, EventId]]:
 
 def entries_told(node: NodeProcess) -> dict[str, tuple[JsonValue, EventId, Origin]]:
     """Value, id and origin of every entry of the node."""
-    page = node.client.ask("GET", "/entries", limit_s=ANSWER_LIMIT_S)
-    assert page["next"] is None, "more entries than a page holds"
-    return {
-        key: (entry["value"], EventId.parse(entry["id"]), Origin(entry["origin"]))
-        for key, entry in page["entries"].items()
-    }
+    found: dict[str, tuple[JsonValue, EventId, Origin]] = {}
+    query: dict[str, str | int] = {}
+    while True:
+        page = node.client.ask("GET", "/entries", query=query, limit_s=ANSWER_LIMIT_S)
+        found |= {
+            key: (entry["value"], EventId.parse(entry["id"]), Origin(entry["origin"]))
+            for key, entry in page["entries"].items()
+        }
+        if page["next"] is None:
+            return found
+        query["after"] = page["next"]
 
 
 def _event(told: dict[str, Any]) -> Event:

@@ -1,0 +1,158 @@
+"""The pair that is broken, with everything that is needed to break and to mend it."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from random import Random
+
+import attrs
+
+from eventstore import Origin
+from node.roles import Role
+from tests.chaos import redis_data
+from tests.chaos.journal import Takeover, Window
+from tests.chaos.network import Network
+from tests.chaos.verdict import Destroyed
+from tests.support.clock_step import ClockStep
+from tests.support.processes import NodeProcess, PairProcesses
+
+SETTLED_LIMIT_S = 60.0
+OUR_DOING = (None, 0, -signal.SIGKILL)
+"""Exit codes of a node that runs, was stopped or was killed."""
+
+Say = Callable[[str], None]
+
+
+class ChaosFailed(Exception):
+    """The pair is in a state in which going on would prove nothing."""
+
+
+@attrs.define
+class Scene:
+    """What faults act on. Breaking is theirs; mending is the same after each: `heal`."""
+
+    pair: PairProcesses
+    network: Network
+    chance: Random
+    say: Say
+    directory: Path
+    clocks: Mapping[Role, ClockStep]
+    """Empty where the clock of a process cannot be set."""
+    has_disks: bool
+    """Whether each Redis has a small disk of its own."""
+    windows: list[Window] = attrs.field(factory=list)
+    destroyed: list[Destroyed] = attrs.field(factory=list)
+    problems: list[str] = attrs.field(factory=list)
+
+    def problem(self, what: str) -> None:
+        """Something is wrong with the pair; the run goes on, and fails."""
+        self.problems.append(what)
+        self.say(f"  WRONG: {what}")
+
+    def active(self) -> NodeProcess:
+        return self.pair.active()
+
+    def passive(self) -> NodeProcess:
+        return self.pair.other(self.pair.active())
+
+    def either(self) -> NodeProcess:
+        """A node by chance."""
+        return self.pair.nodes[self.chance.choice(list(Role))]
+
+    def name(self, node: NodeProcess) -> str:
+        """For people: role and state."""
+        state = "active" if node is self.active() else "passive"
+        return f"the {state} {node.role}"
+
+    def last(self, least_s: float, most_s: float) -> float:
+        """Let it last for a time by chance, and return how long, in seconds."""
+        length_s = self.chance.uniform(least_s, most_s)
+        wait(length_s)
+        return length_s
+
+    @contextlib.contextmanager
+    def fault(
+        self,
+        kind: str,
+        what: str,
+        takeover: Takeover,
+        *,
+        taken_from: NodeProcess | None,
+    ) -> Iterator[None]:
+        """The time from just before a fault, over its healing, until all is settled.
+
+        Args:
+            kind: under what it is counted.
+            what: what happens now, for people.
+            takeover: whether a node may become active.
+            taken_from: the node that is active, if the other one can take over.
+        """
+        for node in self.pair.nodes.values():
+            # The pair may be settled before the nodes have told each other so.
+            node.wait_until(lambda n: n.is_ready, "readiness")
+        taker = None if taken_from is None else self.pair.other(taken_from).role
+        window = Window(kind, time.monotonic(), takeover, taker)
+        self.windows.append(window)
+        self.say(what)
+        try:
+            yield
+        finally:
+            self.heal()
+        healed_s = time.monotonic()
+        self._await_settled()
+        window.ended_s = time.monotonic()
+        self.say(
+            f"  mended after {healed_s - window.began_s:.1f} s, settled "
+            f"{window.ended_s - healed_s:.1f} s later: {self.name(self.active())}"
+        )
+
+    def heal(self) -> None:
+        """Undo whatever was done, without waiting for the pair."""
+        self.network.heal()
+        self.set_busy(0)
+        for clock in self.clocks.values():
+            clock.set(0.0)
+        for server in self.pair.redis.values():
+            redis_data.free_disk(server.directory)
+            server.resume()
+            server.start()
+            server.set_config("maxmemory", "0")
+        for node in self.pair.nodes.values():
+            node.resume()
+            if node.process.exit_code not in OUR_DOING:
+                self.problem(f"{node} ended by itself {node.process.ending}")
+            node.start()
+
+    def destroy_redis(self, node: NodeProcess) -> None:
+        """Kill a node's Redis, and note that what only it has is gone for good."""
+        self.pair.redis[node.role].kill()
+        copy = self.pair.redis[self.pair.other(node).role]
+        origin = Origin(node.role)
+        kept = redis_data.head_of(copy, origin)
+        self.destroyed.append(Destroyed(origin, kept, time.monotonic()))
+
+    @property
+    def busy_file(self) -> Path:
+        """How many threads the busy service keeps busy."""
+        return self.directory / "busy"
+
+    def set_busy(self, count: int) -> None:
+        self.busy_file.write_text(str(count))
+
+    def _await_settled(self) -> None:
+        try:
+            self.pair.wait_until_settled(SETTLED_LIMIT_S)
+        except AssertionError as error:
+            raise ChaosFailed(f"the pair did not settle: {error}") from None
+
+
+def wait(length_s: float) -> None:
+    """Let time pass; Ctrl-C ends it."""
+    assert math.isfinite(length_s)
+    threading.Event().wait(length_s)
