@@ -253,7 +253,7 @@ def busy(count: int, *, is_active: bool) -> Callable[[Scene], None]:
         allowed = is_active and count > 1
         takeover = Takeover.MAY if allowed else Takeover.MUST_NOT
         with _on_active(scene, f"{count} busy threads, {state}", what, takeover):
-            scene.set_busy(count)
+            scene.busy.set(count)
             scene.last(5, 15)
         _replace(scene, node, "python -m node", node_command)
 

@@ -39,6 +39,12 @@ TUN = Path("/dev/net/tun")
 COMMAND_LIMIT_S = 10.0
 PACKET_BYTES_MAX = 65_536
 SELECT_LIMIT_S = 0.5
+_TRIAL = """
+ip link add name trial-a type veth peer name trial-b
+ip tuntap add dev trial-c mode tun
+mount -t tmpfs tmpfs /tmp
+"""
+"""Everything that is going to be needed, in namespaces that end with it."""
 _TUNSETIFF = 0x400454CA
 _IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
 _WIRE_ADDRESS = {Role.MASTER: "10.77.0.1", Role.STANDBY: "10.77.0.2"}
@@ -55,12 +61,14 @@ def hindrance() -> str | None:
     if not os.access(TUN, os.R_OK | os.W_OK):
         return f"no access to {TUN}; run it as root"
     tried = subprocess.run(
-        [_tool("unshare"), "--mount", "--net", "true"],
+        [_tool("unshare"), "--mount", "--net", "sh", "-e", "-c", _TRIAL],
         capture_output=True,
         text=True,
         timeout=COMMAND_LIMIT_S,
     )
-    return tried.stderr.strip() or None if tried.returncode else None
+    if tried.returncode == 0:
+        return None
+    return tried.stderr.strip() or f"a trial ended with exit code {tried.returncode}"
 
 
 def enter_private_namespaces(program: Sequence[str]) -> None:

@@ -16,9 +16,10 @@ from random import Random
 
 import attrs
 
+from node.errors import NodeError
 from node.roles import Role
 from tests.chaos import report
-from tests.chaos.busy_service import BUSY_FILE
+from tests.chaos.busy_service import BUSY_FILE, BusyCount
 from tests.chaos.ending import check
 from tests.chaos.faults import FAULTS
 from tests.chaos.journal import Takeover, Window
@@ -75,6 +76,10 @@ def run(plan: Plan, chance: Random) -> int:
     code = FAILED
     try:
         code = _run(plan, chance, directory, say)
+    except (AssertionError, NodeError, OSError) as error:
+        say(
+            f"FAILED: the pair could not be set up: {error}; the logs are in {directory}"
+        )
     except KeyboardInterrupt:
         say("interrupted: everything is removed")
         code = INTERRUPTED
@@ -86,10 +91,7 @@ def run(plan: Plan, chance: Random) -> int:
 
 def _run(plan: Plan, chance: Random, directory: Path, say: Teller) -> int:
     with contextlib.ExitStack() as stack:
-        # Whatever comes while all is taken down, it is taken down.
-        stack.callback(signal.signal, signal.SIGTERM, signal.default_int_handler)
         scene = _set_up(plan, chance, directory, say, stack)
-        watching = stack.enter_context(Watching(scene.pair))
         workload = stack.enter_context(
             Workload(scene.pair, plan.per_second, Random(chance.random()))
         )
@@ -102,11 +104,16 @@ def _run(plan: Plan, chance: Random, directory: Path, say: Teller) -> int:
             counts = check(scene, workload.attempts)
         except (AssertionError, ChaosFailed) as error:
             scene.problem(str(error))
-        watching.__exit__(None, None, None)
-        code = _report(plan, scene, watching, counts, directory)
+        except KeyboardInterrupt:
+            # Taking down is not to be interrupted, nor to wait for a node that is paused.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            for node in scene.pair.nodes.values():
+                node.kill()
+            raise
+        scene.watching.stop()
+        code = _report(plan, scene, counts, directory)
         if code == FAILED:
             _keep_redis(scene.pair, directory)
-        stack.callback(lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
         return code
 
 
@@ -122,19 +129,18 @@ def _set_up(
         machines = stack.enter_context(Machines(directory, Random(chance.random())))
     clocks = _clocks(directory, stack)
     busy_file = directory / "busy"
-    pair = stack.enter_context(
-        PairProcesses(
-            directory,
-            proxied=machines is None,
-            supervision={},
-            environments={
-                role: {BUSY_FILE: str(busy_file)}
-                | (clocks[role].environment if clocks else {})
-                for role in Role
-            },
-            places=None if machines is None else machines.places,
-        )
+    pair = PairProcesses(
+        directory,
+        proxied=machines is None,
+        supervision={},
+        environments={
+            role: {BUSY_FILE: str(busy_file)}
+            | (clocks[role].environment if clocks else {})
+            for role in Role
+        },
+        places=None if machines is None else machines.places,
     )
+    stack.callback(pair.close)
     network: Network
     network = ProxiedNetwork(pair) if machines is None else WiredNetwork(machines, pair)
     why = plan.no_namespaces_because
@@ -142,14 +148,24 @@ def _set_up(
     if machines is not None:
         for server in pair.redis.values():
             mount_disk(server.directory)
+    watching = Watching(pair)
     scene = Scene(
-        pair, network, chance, say, directory, clocks, has_disks=machines is not None
+        pair,
+        network,
+        chance,
+        say,
+        directory,
+        clocks,
+        BusyCount(busy_file),
+        has_disks=machines is not None,
+        watching=watching,
     )
-    scene.set_busy(0)
     began = Window("start", time.monotonic(), Takeover.MAY)
     pair.start()
     began.ended_s = time.monotonic()
     scene.windows.append(began)
+    watching.start()
+    stack.callback(watching.stop)
     say(f"started: {scene.name(scene.active())}, {scene.name(scene.passive())}")
     return scene
 
@@ -194,10 +210,10 @@ def _names(plan: Plan, scene: Scene) -> Iterator[str]:
 def _report(
     plan: Plan,
     scene: Scene,
-    watching: Watching,
     counts: Counts | None,
     directory: Path,
 ) -> int:
+    watching = scene.watching
     measured = report.measure(scene.windows, watching.looks)
     faults = report.fault_rows(scene.windows, measured)
     totals = report.total_rows(counts, scene.windows, measured, watching.own_stall_s)

@@ -16,9 +16,11 @@ import attrs
 from eventstore import Origin
 from node.roles import Role
 from tests.chaos import redis_data
+from tests.chaos.busy_service import BusyCount
 from tests.chaos.journal import Takeover, Window
 from tests.chaos.network import Network
 from tests.chaos.verdict import Destroyed
+from tests.chaos.watching import Watching
 from tests.support.clock_step import ClockStep
 from tests.support.processes import NodeProcess, PairProcesses
 
@@ -44,8 +46,11 @@ class Scene:
     directory: Path
     clocks: Mapping[Role, ClockStep]
     """Empty where the clock of a process cannot be set."""
+    busy: BusyCount
+    """How many threads compute in a node that is the busy service."""
     has_disks: bool
     """Whether each Redis has a small disk of its own."""
+    watching: Watching
     windows: list[Window] = attrs.field(factory=list)
     destroyed: list[Destroyed] = attrs.field(factory=list)
     problems: list[str] = attrs.field(factory=list)
@@ -107,15 +112,19 @@ class Scene:
         healed_s = time.monotonic()
         self._await_settled()
         window.ended_s = time.monotonic()
+        taken = [
+            f"{a.role} active after {a.at_s - window.began_s:.2f} s, "
+            for a in self.watching.activations_since(window.began_s)
+        ]
         self.say(
-            f"  mended after {healed_s - window.began_s:.1f} s, settled "
-            f"{window.ended_s - healed_s:.1f} s later: {self.name(self.active())}"
+            f"  {''.join(taken)}mended after {healed_s - window.began_s:.1f} s, "
+            f"settled {window.ended_s - healed_s:.1f} s later"
         )
 
     def heal(self) -> None:
         """Undo whatever was done, without waiting for the pair."""
         self.network.heal()
-        self.set_busy(0)
+        self.busy.set(0)
         for clock in self.clocks.values():
             clock.set(0.0)
         for server in self.pair.redis.values():
@@ -137,19 +146,12 @@ class Scene:
         kept = redis_data.head_of(copy, origin)
         self.destroyed.append(Destroyed(origin, kept, time.monotonic()))
 
-    @property
-    def busy_file(self) -> Path:
-        """How many threads the busy service keeps busy."""
-        return self.directory / "busy"
-
-    def set_busy(self, count: int) -> None:
-        self.busy_file.write_text(str(count))
-
     def _await_settled(self) -> None:
         try:
             self.pair.wait_until_settled(SETTLED_LIMIT_S)
         except AssertionError as error:
             raise ChaosFailed(f"the pair did not settle: {error}") from None
+        self.watching.catch_up()
 
 
 def wait(length_s: float) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import bisect
 import http.client
 import threading
 import time
 from urllib.parse import urlsplit
 
 from node.roles import Role
-from tests.chaos.looks import Answer, Look
+from tests.chaos.looks import Activation, Answer, Look, activations
 from tests.support.processes import PairProcesses
+from tests.support.waiting import wait_until
 
 INTERVAL_S = 0.02
 ANSWER_LIMIT_S = 1.0
@@ -18,7 +20,7 @@ _ANSWERS = {200: Answer.ACTIVE, 503: Answer.PASSIVE}
 
 
 class Watching:
-    """A thread for each node, while its block runs: one that hangs hides nothing of the other.
+    """A thread for each node, from `start` to `stop`: one that hangs hides nothing of the other.
 
     `tests.support.looking` asks in turn, which proves more, but not while a node is paused.
     """
@@ -35,15 +37,35 @@ class Watching:
             for role, node in pair.nodes.items()
         ]
 
-    def __enter__(self) -> Watching:
+    def start(self) -> None:
         for thread in self._threads:
             thread.start()
-        return self
 
-    def __exit__(self, *details: object) -> None:
+    def stop(self) -> None:
         self._ending.set()
         for thread in self._threads:
             thread.join(STOP_LIMIT_S)
+
+    def catch_up(self) -> None:
+        """Wait until both nodes have been looked at anew: all of before has been seen."""
+        now_s = time.monotonic()
+        wait_until(
+            lambda: all(
+                looks and looks[-1].asked_s >= now_s for looks in self.looks.values()
+            ),
+            STOP_LIMIT_S,
+            "a look at each node",
+        )
+
+    def activations_since(self, began_s: float) -> list[Activation]:
+        """Who became active since then, in order."""
+        found = []
+        for looks in self.looks.values():
+            # What the node said before is needed too; it did not hang for longer than this.
+            sought_s = began_s - ANSWER_LIMIT_S
+            start = bisect.bisect_left(looks, sought_s, key=lambda look: look.asked_s)
+            found += [a for a in activations(looks[start:]) if a.at_s >= began_s]
+        return sorted(found, key=lambda activation: activation.at_s)
 
     def _run(self, role: Role, url: str) -> None:
         place = urlsplit(url)

@@ -86,6 +86,8 @@ class Wire:
         treatment = self._treatments[sender]
         receiver = other_role(sender)
         segment = packets.parse(packet)
+        if segment is not None and segment.opens:
+            self._new_flows |= {segment.flow, segment.flow.reversed()}
         arrives = [Delivery(now_s, receiver, packet)]
         if treatment.port is not None and (
             segment is None or treatment.port not in segment.has_port
@@ -97,7 +99,7 @@ class Wire:
             case Act.HOLD:
                 return self._hold(packet, receiver)
             case Act.RESET | Act.HALF_OPEN:
-                if segment is None or self._is_new(segment):
+                if segment is None or segment.flow in self._new_flows:
                     return arrives
                 return _end(segment, sender, treatment.act, now_s)
             case Act.PASS:
@@ -113,11 +115,6 @@ class Wire:
             self._held.append((receiver, packet))
             self._held_bytes += len(packet)
         return []
-
-    def _is_new(self, segment: packets.Segment) -> bool:
-        if segment.opens:
-            self._new_flows |= {segment.flow, segment.flow.reversed()}
-        return segment.flow in self._new_flows
 
 
 def _end(

@@ -205,6 +205,9 @@ class PairProcesses:
 
     def __exit__(self, *details: object) -> None:
         self.close()
+        for node in self.nodes.values():
+            lines = node.log().splitlines()[-LOG_LINE_COUNT:]
+            print(f"--- end of the {node.role}'s log", *lines, sep="\n")
 
     @property
     def read_token(self) -> str:
@@ -310,11 +313,9 @@ class PairProcesses:
         )
 
     def close(self) -> None:
-        """End everything; show the ends of the logs, which pytest prints on a failure."""
+        """End everything. At the end of a block the logs' ends are shown, for pytest."""
         for node in self.nodes.values():
             node.close()
-            lines = node.log().splitlines()[-LOG_LINE_COUNT:]
-            print(f"--- end of the {node.role}'s log", *lines, sep="\n")
         for server in self.redis.values():
             server.kill()
         for proxy in self._proxies():

@@ -19,17 +19,18 @@ REDIS = 6379
 def packet(
     *,
     flags: int = packets.ACK,
-    port: int = REDIS,
+    ends: tuple[bytes, bytes] = (A, B),
+    ports: tuple[int, int] = (40000, REDIS),
     sequence: int = 1000,
     acknowledged: int = 2000,
     data: bytes = b"hello",
 ) -> bytes:
     tcp = struct.pack(
-        "!HHIIBBHHH", 40000, port, sequence, acknowledged, 5 << 4, flags, 0, 0, 0
+        "!HHIIBBHHH", *ports, sequence, acknowledged, 5 << 4, flags, 0, 0, 0
     )
     size = 20 + len(tcp) + len(data)
     ip = struct.pack("!BBHHHBBH", 0x45, 0, size, 0, 0, 64, packets.TCP, 0)
-    return ip + A + B + tcp + data
+    return ip + b"".join(ends) + tcp + data
 
 
 def wire(treatment: Treatment, sender: Role = M) -> Wire:
@@ -55,7 +56,7 @@ def test_a_cut_is_one_way() -> None:
 @pytest.mark.parametrize(("port", "count"), [(REDIS, 0), (7400, 1)])
 def test_a_treatment_of_one_port_leaves_the_others_alone(port: int, count: int) -> None:
     made = wire(Treatment(Act.DROP, port=REDIS))
-    assert len(arrivals(made, packet(port=port))) == count
+    assert len(arrivals(made, packet(ports=(40000, port)))) == count
 
 
 def test_what_is_no_tcp_has_no_port_and_arrives() -> None:
@@ -106,10 +107,13 @@ def test_half_open_tells_the_receiver_only() -> None:
 
 
 @pytest.mark.parametrize("act", [Act.RESET, Act.HALF_OPEN])
-def test_a_connection_that_begins_later_is_carried(act: Act) -> None:
-    made = wire(Treatment(act))
+@pytest.mark.parametrize("treated", [M, S])
+def test_a_connection_that_begins_later_is_carried(act: Act, treated: Role) -> None:
+    made = wire(Treatment(act), treated)
     for sent in (packet(flags=packets.SYN), packet()):
         assert arrivals(made, sent) == [Delivery(5.0, S, sent)]
+    back = packet(flags=packets.SYN | packets.ACK, ends=(B, A), ports=(REDIS, 40000))
+    assert arrivals(made, back, S) == [Delivery(5.0, M, back)]
 
 
 def test_a_reset_has_right_checksums() -> None:
