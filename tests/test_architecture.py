@@ -23,6 +23,7 @@ PURE = {
     "eventstore/configuration.py",
     "eventstore/memory.py",
     "eventstore/recovery.py",
+    "node/acknowledgements.py",
     "node/addresses.py",
     "node/config_checks.py",
     "node/core.py",

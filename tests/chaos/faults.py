@@ -105,8 +105,15 @@ def reset(scene: Scene) -> None:
 def half_open(scene: Scene) -> None:
     speaker = scene.either()
     what = f"connections end, and {scene.name(speaker)} is not told"
-    with _on_active(scene, "half-open", what, Takeover.MAY):
+    with _on_active(scene, "half-open", what, Takeover.MUST_NOT):
         scene.network.half_open(speaker.role)
+        scene.last(4, 12)
+
+
+def forgotten(scene: Scene) -> None:
+    what = "connections end, and nobody is told"
+    with _on_active(scene, "forgotten", what, Takeover.MUST_NOT):
+        scene.network.forget()
         scene.last(4, 12)
 
 
@@ -357,7 +364,8 @@ FAULTS: dict[str, Fault] = {
     "jammed": Fault(jammed),
     "short-jam": Fault(shortly_jammed),
     "reset": Fault(reset),
-    "half-open": Fault(half_open, needs="packets"),
+    "half-open": Fault(half_open),
+    "forgotten": Fault(forgotten),
     "active-paused": Fault(active_pauses),
     "active-paused-shortly": Fault(active_pauses_shortly),
     "active-paused-at-the-limit": Fault(active_pauses_for_about_the_limit),

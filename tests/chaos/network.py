@@ -9,7 +9,7 @@ from node.roles import Role
 from tests.chaos.machines import Machines
 from tests.chaos.wire import Act, Treatment
 from tests.support.processes import PairProcesses
-from tests.support.proxies import TcpProxy
+from tests.support.proxies import End, TcpProxy
 
 
 class Network(ABC):
@@ -49,10 +49,11 @@ class Network(ABC):
 
     @abstractmethod
     def half_open(self, speaker: Role) -> None:
-        """The connections there are end, and `speaker` is not told.
+        """The connections there are end, and `speaker` is not told; new ones pass."""
 
-        Only where it `has_packets`.
-        """
+    @abstractmethod
+    def forget(self) -> None:
+        """The connections there are end, and nobody is told; new ones pass."""
 
     @abstractmethod
     def heal(self) -> None:
@@ -93,6 +94,9 @@ class WiredNetwork(Network):
 
     def half_open(self, speaker: Role) -> None:
         self._machines.treat({speaker: Treatment(Act.HALF_OPEN)})
+
+    def forget(self) -> None:
+        self._both(Treatment(Act.FORGET))
 
     def heal(self) -> None:
         self._machines.heal()
@@ -137,7 +141,13 @@ class ProxiedNetwork(Network):
             proxy.reset()
 
     def half_open(self, speaker: Role) -> None:
-        raise AssertionError("a TCP proxy cannot end a connection on one side only")
+        for proxies in (self._link, self._redis):
+            for dialler, proxy in proxies.items():
+                proxy.forget(End.CALLER if dialler is speaker else End.TARGET)
+
+    def forget(self) -> None:
+        for proxy in self._all:
+            proxy.forget(*End)
 
     def heal(self) -> None:
         for proxy in self._all:

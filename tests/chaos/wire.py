@@ -29,6 +29,8 @@ class Act(Enum):
     """Both ends of every connection there is are told that it is over; new ones pass."""
     HALF_OPEN = "half-open"
     """Only the receiver of every connection there is is told; new ones pass."""
+    FORGET = "forget"
+    """Nobody is told that every connection there is is over; new ones pass."""
 
 
 @attrs.frozen
@@ -98,9 +100,11 @@ class Wire:
                 return []
             case Act.HOLD:
                 return self._hold(packet, receiver)
-            case Act.RESET | Act.HALF_OPEN:
+            case Act.RESET | Act.HALF_OPEN | Act.FORGET:
                 if segment is None or segment.flow in self._new_flows:
                     return arrives
+                if treatment.act is Act.FORGET:
+                    return []
                 return _end(segment, sender, treatment.act, now_s)
             case Act.PASS:
                 if self._chance.random() < treatment.lost:

@@ -106,7 +106,11 @@ def test_half_open_tells_the_receiver_only() -> None:
     assert [found.to for found in arrivals(made, packet())] == [S]
 
 
-@pytest.mark.parametrize("act", [Act.RESET, Act.HALF_OPEN])
+def test_forgetting_tells_nobody() -> None:
+    assert arrivals(wire(Treatment(Act.FORGET)), packet()) == []
+
+
+@pytest.mark.parametrize("act", [Act.RESET, Act.HALF_OPEN, Act.FORGET])
 @pytest.mark.parametrize("treated", [M, S])
 def test_a_connection_that_begins_later_is_carried(act: Act, treated: Role) -> None:
     made = wire(Treatment(act), treated)
