@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         help="how long faults are made; the last check comes on top (10)")  # fmt: skip
     add("--seed", type=int, help="same faults, in the same order (by chance)")
     add("--only", action="append", default=[], metavar="FAULT,…",
-        help="only these, also those that are off")  # fmt: skip
+        help="only these")  # fmt: skip
     add("--per-second", type=_positive, default=PER_SECOND_DEFAULT, metavar="N",
         help="changes in a second, on both sides together (50)")  # fmt: skip
     add("--proxies", action="store_true",

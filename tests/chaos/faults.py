@@ -7,8 +7,10 @@ lasts for a time by chance. Mending is the scene's.
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
+from pathlib import Path
 
 import attrs
 
@@ -29,6 +31,10 @@ RESET_S = 1.3
 """In this time every connection has carried a heartbeat, so it was noticed and ended."""
 GARBAGE_CONNECTION_COUNT = 20
 SWITCH_LIMIT_S = 15.0
+SURELY_SICK_S = 10.0
+"""A Redis that hangs is found sick after `peer_lost_after_s`, and given up as much later."""
+SHORT = False
+"""Over before a node has to hand over for it."""
 
 
 def cut(scene: Scene) -> None:
@@ -81,6 +87,22 @@ def lossy(scene: Scene) -> None:
     with _on_active(scene, "lossy", what, takeover):
         scene.network.lose(share)
         scene.last(5, 20)
+
+
+def doubled(scene: Scene) -> None:
+    share = scene.chance.uniform(0.02, 1.0)
+    what = f"{share:.0%} of the packets arrive twice"
+    with _on_active(scene, "doubled", what, Takeover.MUST_NOT):
+        scene.network.double(share)
+        scene.last(4, 12)
+
+
+def reordered(scene: Scene) -> None:
+    jitter_s = scene.chance.uniform(0.02, 0.3)
+    what = f"packets overtake each other within {jitter_s:.2f} s"
+    with _on_active(scene, "reordered", what, Takeover.MUST_NOT):
+        scene.network.reorder(jitter_s)
+        scene.last(4, 12)
 
 
 def jammed(scene: Scene) -> None:
@@ -185,61 +207,101 @@ def passive_stops(scene: Scene) -> None:
         scene.last(0.1, 6)
 
 
+def machine_loses_power(scene: Scene) -> None:
+    node = scene.either()
+    what = f"kill -9 of {scene.name(node)} and its Redis"
+    with _on_machine(scene, "machine lost", what, node):
+        node.kill()
+        scene.pair.redis[node.role].kill()
+        scene.last(2, 10)
+
+
 def redis_is_killed(scene: Scene) -> None:
     node = scene.either()
     with _on_redis(scene, "Redis killed", "kill -9 of the Redis", node):
         scene.pair.redis[node.role].kill()
-        scene.last(0.1, 8)
+        scene.last(SURELY_SICK_S, 16)
+
+
+def redis_is_restarted(scene: Scene) -> None:
+    node = scene.either()
+    with _on_redis(scene, "Redis restarted", "a restart of the Redis", node, SHORT):
+        scene.pair.redis[node.role].kill()
+        scene.last(0.1, SURELY_KEPT_S)
 
 
 def redis_pauses(scene: Scene) -> None:
     node = scene.either()
     with _on_redis(scene, "Redis paused", "SIGSTOP of the Redis", node):
         scene.pair.redis[node.role].pause()
-        scene.last(0.5, 15)
+        scene.last(SURELY_SICK_S, 18)
+
+
+def redis_is_slow(scene: Scene) -> None:
+    node = scene.either()
+    server = scene.pair.redis[node.role]
+    until_s = time.monotonic() + scene.chance.uniform(4, 12)
+    with _on_redis(scene, "Redis slow", "a slow Redis", node, SHORT):
+        while time.monotonic() < until_s:
+            server.pause()
+            wait(scene.chance.uniform(0.05, 0.5))
+            server.resume()
+            wait(0.02)
 
 
 def redis_has_no_memory(scene: Scene) -> None:
     node = scene.either()
     with _on_redis(scene, "Redis out of memory", "no memory for the Redis", node):
         scene.pair.redis[node.role].set_config("maxmemory", "100kb")
-        scene.last(2, 12)
+        scene.last(SURELY_SICK_S, 16)
 
 
 def disk_is_full(scene: Scene) -> None:
     node = scene.either()
     with _on_redis(scene, "disk full", "a full disk for the Redis", node):
         redis_data.fill_disk(scene.pair.redis[node.role].directory)
-        scene.last(3, 12)
+        scene.last(SURELY_SICK_S, 16)
 
 
 def redis_is_emptied(scene: Scene) -> None:
+    """Under a running node: it has everything in memory, so nothing is gone."""
     node = scene.either()
-    with _on_redis(scene, "Redis emptied", "new and empty: the Redis", node):
+    with _on_redis(scene, "Redis emptied", "new and empty: the Redis", node, SHORT):
         server = scene.pair.redis[node.role]
-        scene.destroy_redis(node)
+        server.kill()
         redis_data.remove_data(server)
         server.start()
         scene.last(2, 6)
 
 
 def redis_is_rolled_back(scene: Scene) -> None:
+    """Under a running node: it has what came since in memory, so nothing is gone."""
     node = scene.either()
     server = scene.pair.redis[node.role]
-    copy = scene.directory / "older-copy"
-    redis_data.copy_data(server, copy)
-    scene.last(1, 8)
-    with _on_redis(scene, "Redis rolled back", "an older copy for the Redis", node):
-        scene.destroy_redis(node)
+    copy = _older_copy(scene, node)
+    what = "an older copy for the Redis"
+    with _on_redis(scene, "Redis rolled back", what, node, SHORT):
+        server.kill()
         redis_data.put_data_back(server, copy)
         server.start()
         scene.last(2, 6)
 
 
+def machine_is_rolled_back(scene: Scene) -> None:
+    node = scene.either()
+    copy = _older_copy(scene, node)
+    what = f"an older copy of the data for {scene.name(node)}, which restarts"
+    with _on_machine(scene, "machine rolled back", what, node):
+        node.kill()
+        scene.destroy_redis(node)
+        redis_data.put_data_back(scene.pair.redis[node.role], copy)
+        scene.last(1, 6)
+
+
 def machine_is_replaced(scene: Scene) -> None:
-    node = scene.passive()
-    what = f"a new machine with an empty Redis for the {node.role}"
-    with _on_active(scene, "machine replaced", what, Takeover.MUST_NOT):
+    node = scene.either()
+    what = f"a new machine with an empty Redis for {scene.name(node)}"
+    with _on_machine(scene, "machine replaced", what, node):
         node.kill()
         scene.destroy_redis(node)
         redis_data.remove_data(scene.pair.redis[node.role])
@@ -306,17 +368,40 @@ def _on_active(
     )
 
 
-def _on_redis(
+def _on_machine(
     scene: Scene, kind: str, what: str, node: NodeProcess
 ) -> AbstractContextManager[None]:
-    """A fault of one node's Redis: the active one may hand over for it (S15)."""
+    """A fault that ends one node's process."""
     is_active = node is scene.active()
     return scene.fault(
         f"{kind}, {'active' if is_active else 'passive'}",
-        f"{what} of {scene.name(node)}",
-        Takeover.MAY if is_active else Takeover.MUST_NOT,
+        what,
+        Takeover.MUST if is_active else Takeover.MUST_NOT,
         taken_from=scene.active(),
     )
+
+
+def _on_redis(
+    scene: Scene, kind: str, what: str, node: NodeProcess, lasting: bool = True
+) -> AbstractContextManager[None]:
+    """A fault of one node's Redis: the active one hands over, if it lasts (S15)."""
+    is_active = node is scene.active()
+    takeover = Takeover.MUST_NOT
+    if is_active and lasting:
+        takeover = scene.hand_over_expected(node)
+    return scene.fault(
+        f"{kind}, {'active' if is_active else 'passive'}",
+        f"{what} of {scene.name(node)}",
+        takeover,
+        taken_from=scene.active(),
+    )
+
+
+def _older_copy(scene: Scene, node: NodeProcess) -> Path:
+    copy = scene.directory / "older-copy"
+    redis_data.copy_data(scene.pair.redis[node.role], copy)
+    scene.last(1, 8)
+    return copy
 
 
 def _replace(
@@ -347,11 +432,7 @@ class Fault:
     run: Callable[[Scene], None]
     needs: str = ""
     """`packets`, `disks` or `clocks`: where there are none, it is left out."""
-    off_because: str = ""
-    """Why it is not done unless it is asked for by name."""
 
-
-NO_RECOVERY = "a node whose Redis lost events does not get them back yet (D9)"
 
 FAULTS: dict[str, Fault] = {
     "cut": Fault(cut),
@@ -361,6 +442,8 @@ FAULTS: dict[str, Fault] = {
     "redis-path-cut": Fault(redis_path_is_cut),
     "delayed": Fault(delayed),
     "lossy": Fault(lossy, needs="packets"),
+    "doubled": Fault(doubled, needs="packets"),
+    "reordered": Fault(reordered, needs="packets"),
     "jammed": Fault(jammed),
     "short-jam": Fault(shortly_jammed),
     "reset": Fault(reset),
@@ -376,13 +459,17 @@ FAULTS: dict[str, Fault] = {
     "both-killed": Fault(both_are_killed),
     "active-stopped": Fault(active_stops),
     "passive-stopped": Fault(passive_stops),
+    "machine-lost": Fault(machine_loses_power),
     "redis-killed": Fault(redis_is_killed),
+    "redis-restarted": Fault(redis_is_restarted),
     "redis-paused": Fault(redis_pauses),
+    "redis-slow": Fault(redis_is_slow),
     "redis-out-of-memory": Fault(redis_has_no_memory),
     "disk-full": Fault(disk_is_full, needs="disks"),
-    "redis-emptied": Fault(redis_is_emptied, off_because=NO_RECOVERY),
-    "redis-rolled-back": Fault(redis_is_rolled_back, off_because=NO_RECOVERY),
-    "machine-replaced": Fault(machine_is_replaced, off_because=NO_RECOVERY),
+    "redis-emptied": Fault(redis_is_emptied),
+    "redis-rolled-back": Fault(redis_is_rolled_back),
+    "machine-rolled-back": Fault(machine_is_rolled_back),
+    "machine-replaced": Fault(machine_is_replaced),
     "busy-active-1": Fault(busy(1, is_active=True)),
     "busy-active-16": Fault(busy(16, is_active=True)),
     "busy-active-64": Fault(busy(64, is_active=True)),

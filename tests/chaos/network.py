@@ -40,6 +40,14 @@ class Network(ABC):
         """So many of the packets disappear; only where `has_packets`."""
 
     @abstractmethod
+    def double(self, share: float) -> None:
+        """So many of the packets arrive twice; only where `has_packets`."""
+
+    @abstractmethod
+    def reorder(self, jitter_s: float) -> None:
+        """Packets overtake each other within that time; only where `has_packets`."""
+
+    @abstractmethod
     def jam(self) -> None:
         """Nothing arrives, and all of it when healed."""
 
@@ -85,6 +93,12 @@ class WiredNetwork(Network):
 
     def lose(self, share: float) -> None:
         self._both(Treatment(lost=share))
+
+    def double(self, share: float) -> None:
+        self._both(Treatment(doubled=share))
+
+    def reorder(self, jitter_s: float) -> None:
+        self._both(Treatment(jitter_s=jitter_s))
 
     def jam(self) -> None:
         self._both(Treatment(Act.HOLD))
@@ -132,6 +146,12 @@ class ProxiedNetwork(Network):
 
     def lose(self, share: float) -> None:
         raise AssertionError("a TCP proxy has no packets to lose")
+
+    def double(self, share: float) -> None:
+        raise AssertionError("a TCP proxy has no packets to double")
+
+    def reorder(self, jitter_s: float) -> None:
+        raise AssertionError("a TCP proxy has no packets that overtake")
 
     def jam(self) -> None:
         self.cut()  # A black hole gives back what it held.

@@ -194,13 +194,11 @@ def _names(plan: Plan, scene: Scene) -> Iterator[str]:
     """Names of faults for ever: all of them by chance, then all of them again."""
     here = {"": True, "packets": scene.network.has_packets,
             "disks": scene.has_disks, "clocks": bool(scene.clocks)}  # fmt: skip
-    names = list(plan.names) or [n for n, f in FAULTS.items() if not f.off_because]
+    names = list(plan.names) or list(FAULTS)
     possible = [name for name in names if here[FAULTS[name].needs]]
-    for name, fault in FAULTS.items():
-        if name in names and name not in possible:
-            scene.say(f"left out: {name}, which needs {fault.needs}")
-        if not plan.names and fault.off_because:
-            scene.say(f"off: {name}: {fault.off_because}")
+    for name in names:
+        if name not in possible:
+            scene.say(f"left out: {name}, which needs {FAULTS[name].needs}")
     if not possible:
         raise ChaosFailed("no fault is possible here")
     while True:

@@ -25,6 +25,8 @@ from tests.support.clock_step import ClockStep
 from tests.support.processes import NodeProcess, PairProcesses
 
 SETTLED_LIMIT_S = 60.0
+HAND_OVER_PAUSE_S = 60.0
+"""A node does not hand over for its own sickness twice within this time (S15)."""
 OUR_DOING = (None, 0, -signal.SIGKILL)
 """Exit codes of a node that runs, was stopped or was killed."""
 
@@ -54,6 +56,8 @@ class Scene:
     windows: list[Window] = attrs.field(factory=list)
     destroyed: list[Destroyed] = attrs.field(factory=list)
     problems: list[str] = attrs.field(factory=list)
+    _handed_over_s: dict[Role, float] = attrs.field(factory=dict)
+    """When the last fault began for which a node had to hand over."""
 
     def problem(self, what: str) -> None:
         """Something is wrong with the pair; the run goes on, and fails."""
@@ -80,6 +84,15 @@ class Scene:
         length_s = self.chance.uniform(least_s, most_s)
         wait(length_s)
         return length_s
+
+    def hand_over_expected(self, node: NodeProcess) -> Takeover:
+        """Whether the other node has to take over, if the active `node` is sick now."""
+        now_s = time.monotonic()
+        last_s = self._handed_over_s.get(node.role, -math.inf)
+        if now_s - last_s < HAND_OVER_PAUSE_S + SETTLED_LIMIT_S:
+            return Takeover.MAY
+        self._handed_over_s[node.role] = now_s
+        return Takeover.MUST
 
     @contextlib.contextmanager
     def fault(

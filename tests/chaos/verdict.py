@@ -66,9 +66,10 @@ class Counts:
 def original_of(event: Event) -> tuple[Origin, EventId]:
     """Under which origin and id the event was acknowledged.
 
-    An event that recovery appended anew names its original; this is the place for it.
+    An event that recovery appended anew names its original.
     """
-    return event.origin, event.id
+    was = event.recovered
+    return event.origin, event.id if was is None else was.id
 
 
 def count(
@@ -123,7 +124,7 @@ def _unexpected(
             found.append(f"{number} is on the {node}, but was refused: {attempt.said}")
         elif any(_is_other(event, attempt, number) for event in events):
             found.append(f"{number} is another change on the {node}: {events}")
-        if len({original_of(event) for event in events}) > 1:
+        if len({(event.origin, event.id) for event in events}) > 1:
             ids = [str(event.id) for event in events]
             found.append(f"{number} is on the {node} more than once: {ids}")
     return found

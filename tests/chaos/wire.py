@@ -42,6 +42,8 @@ class Treatment:
     """Only to TCP packets of connections to this port; None: to all."""
     lost: float = 0.0
     """The share of packets that disappears, 0 to 1."""
+    doubled: float = 0.0
+    """The share of packets that arrives twice, 0 to 1."""
     delay_s: float = 0.0
     jitter_s: float = 0.0
     """Up to so much is added by chance: packets overtake each other."""
@@ -109,9 +111,14 @@ class Wire:
             case Act.PASS:
                 if self._chance.random() < treatment.lost:
                     return []
-                delay_s = treatment.delay_s
-                delay_s += self._chance.uniform(0, treatment.jitter_s)
-                return [Delivery(now_s + delay_s, receiver, packet)]
+                times = 2 if self._chance.random() < treatment.doubled else 1
+                return [
+                    Delivery(now_s + self._delay_s(treatment), receiver, packet)
+                    for _ in range(times)
+                ]
+
+    def _delay_s(self, treatment: Treatment) -> float:
+        return treatment.delay_s + self._chance.uniform(0, treatment.jitter_s)
 
     def _hold(self, packet: bytes, receiver: Role) -> list[Delivery]:
         # A queue that is full loses what comes then, as a real one does.

@@ -7,6 +7,7 @@ from typing import Any
 
 from eventstore import Event, EventId, JsonValue, Origin
 from eventstore.codec import pack_value
+from eventstore.event import Recovered
 from tests.support.processes import NodeProcess
 
 ANSWER_LIMIT_S = 10.0
@@ -51,6 +52,7 @@ def entries_told(node: NodeProcess) -> dict[str, tuple[JsonValue, EventId, Origi
 
 
 def _event(told: dict[str, Any]) -> Event:
+    was = told["recovered"]
     since_epoch = datetime.fromisoformat(told["time"]) - _EPOCH
     return Event(
         origin=Origin(told["origin"]),
@@ -64,4 +66,7 @@ def _event(told: dict[str, Any]) -> Event:
         vector={Origin(o): EventId.parse(i) for o, i in told["vector"].items()},
         previous=_UNKNOWN,
         digest=bytes.fromhex(told["digest"]),
+        recovered=None
+        if was is None
+        else Recovered(EventId.parse(was["id"]), bytes.fromhex(was["digest"])),
     )

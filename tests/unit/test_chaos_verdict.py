@@ -7,6 +7,7 @@ import pytest
 
 from eventstore import Event, EventId, Kind, Origin
 from eventstore.codec import pack_value
+from eventstore.event import Recovered
 from tests.chaos.verdict import Attempt, Counts, Destroyed, Outcome, count
 
 MASTER = Origin("master")
@@ -53,6 +54,15 @@ def test_another_event_of_the_same_integer_is_not_what_was_acknowledged() -> Non
     assert len(counts([attempt()], event(id=EventId(1000, 2))).lost) == 1
 
 
+ANEW = event(id=EventId(2000, 5), recovered=Recovered(ID, bytes(32)))
+
+
+def test_what_recovery_appended_anew_is_what_was_acknowledged() -> None:
+    assert counts([attempt()], ANEW) == Counts(1, 0, 0, 0, (), ())
+    other = attrs.evolve(ANEW, recovered=Recovered(EventId(999, 1), bytes(32)))
+    assert len(counts([attempt()], other).lost) == 1
+
+
 @pytest.mark.parametrize(
     ("outcome", "unexpected"), [(Outcome.UNKNOWN, 0), (Outcome.REFUSED, 1)]
 )
@@ -69,6 +79,7 @@ def test_only_a_change_without_a_clear_answer_may_be_there(
         pytest.param((event(packed=pack_value(8)),), id="another value"),
         pytest.param((event(key="set/8"),), id="another key"),
         pytest.param((event(), event(id=EventId(1001, 2))), id="twice"),
+        pytest.param((event(), ANEW), id="also anew"),
     ],
 )
 def test_what_nobody_added_is_unexpected(strange: tuple[Event, ...]) -> None:

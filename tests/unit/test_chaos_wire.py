@@ -72,6 +72,13 @@ def test_what_a_jam_holds_arrives_in_order_when_it_is_over() -> None:
     assert made.heal(9.0) == []
 
 
+def test_a_share_of_the_packets_arrives_twice() -> None:
+    made = wire(Treatment(doubled=0.5))
+    counted = [len(arrivals(made, packet())) for _ in range(100)]
+    assert set(counted) == {1, 2}
+    assert 30 < counted.count(2) < 70
+
+
 def test_delay_and_jitter_add_up() -> None:
     made = wire(Treatment(delay_s=0.5, jitter_s=0.2))
     due_s = [arrivals(made, packet())[0].due_s for _ in range(50)]
