@@ -1,17 +1,24 @@
 # make run   sets everything up and runs a whole pair on this machine
 # make test  sets everything up and runs every check
+# make chaos MINUTES=10   breaks a real pair in every way we know, and loses nothing
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test check format docs clean
+MINUTES ?= 10
+
+.PHONY: run test check format docs chaos clean
 
 run: $(READY)
 	@exec $(BIN)/python -m node pair
 
 test: check
 	$(BIN)/python -m pytest
+
+# More options: python -m tests.chaos --help
+chaos: $(READY)
+	@exec $(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -16,6 +16,7 @@ from typing import assert_never
 
 import attrs
 
+from node.acknowledgements import Acknowledgements
 from node.both_active import BothActive, GivenWay, Heads, newest
 from node.config import NodeConfig
 from node.divergence import Difference, divergence
@@ -85,7 +86,6 @@ URGENT_PAUSE_S = 60.0
 _SICKNESS_LENGTH_MAX = 300
 _DIAL_LIMIT_INTERVALS = 3
 """A dial whose end was not told by then is forgotten."""
-_UNACKNOWLEDGED_COUNT_MAX = 1000
 _REFUSAL_NOTE_COUNT = 10
 _REFUSAL_PERIOD_S = 60.0
 
@@ -244,8 +244,7 @@ class Core:
         self._sequence = 0
         self._spoke_s = now_s
         """When a heartbeat was last due and, if there was a connection, sent."""
-        self._sent_s: dict[int, float] = {}
-        self._heard_by_peer_s: float | None = None
+        self._acknowledgements = Acknowledgements(config.heartbeat_interval_s)
         self._told: tuple[State, str | None] | None = None
         self._refusals_from_s = now_s
         self._refusal_count = 0
@@ -271,12 +270,13 @@ class Core:
 
     def is_heard_by_peer(self, now_s: float) -> bool:
         """Whether the peer has lately acknowledged what we sent."""
-        return self._unheard_s(now_s) < self._config.peer_lost_after_s
+        unheard_s = self._acknowledgements.unheard_s(now_s)
+        return unheard_s < self._config.peer_lost_after_s
 
     @property
     def deadline_s(self) -> float | None:
         """When the next turn is due at the latest, ticks apart."""
-        moments = [self.situation.deadline_s, self._redial_s]
+        moments = [self.situation.deadline_s, self._redial_s, self._doubtful_s]
         if self.held is not None:
             moments.append(self.held.until_s)
         elif isinstance(self.situation.phase, Starting):
@@ -473,8 +473,7 @@ class Core:
     def _distrust(self, late_s: float, now_s: float) -> None:
         """S13: what this node believed before it stood still is not to be believed."""
         self.detector.count_anew(now_s)
-        if self._heard_by_peer_s is not None:
-            self._heard_by_peer_s = now_s  # S20 judges by silence as well.
+        self._acknowledgements.count_anew(now_s)  # S20 judges by silence as well.
         self._fresh_from_s = now_s
         self._fresh_from_sequence = self._sequence + 1
         self._heard_fresh = False
@@ -492,6 +491,8 @@ class Core:
             self._redial_s = None
             if self._outgoing is None:
                 self._dial(now_s)
+        if self._doubtful_s is not None and now_s >= self._doubtful_s:
+            self._dial(now_s)  # The old one is kept until the new one stands.
         self._judge(now_s)
         deadline_s = self.situation.deadline_s
         if deadline_s is not None and now_s >= deadline_s:
@@ -578,7 +579,7 @@ class Core:
         theirs = self.peer is not None and self.peer.state is State.ACTIVE
         if not (ours and theirs) or self.detector.verdict(now_s) is not None:
             return
-        unheard_s = self._unheard_s(now_s)
+        unheard_s = self._acknowledgements.unheard_s(now_s)
         if unheard_s >= 2 * self._config.peer_lost_after_s:
             self._step(NotHeardByPeer(unheard_s), now_s)
 
@@ -711,8 +712,7 @@ class Core:
         if hello.instance != self.peer_instance:
             self._meet_instance(number, hello.instance, now_s)
         if connection.dialled:
-            self._supersede(self._outgoing, number)
-            self._outgoing, self._dialling = number, False
+            self._speak_on(number, now_s)
         else:
             self._supersede(self._incoming, number)
             self._incoming = number
@@ -736,12 +736,20 @@ class Core:
             self.peer_writes = said
             self._effects.append(said)
 
+    def _speak_on(self, number: int, now_s: float) -> None:
+        if self._outgoing is not None:
+            unheard_s = self._acknowledgements.unheard_s(now_s)
+            text = f"the peer did not answer for {unheard_s:.1f} s; a new connection stands"
+            self._effects.append(Note(text))
+        self._supersede(self._outgoing, number)
+        self._outgoing, self._dialling = number, False
+        self._acknowledgements.connected()
+
     def _meet_instance(self, number: int, instance: str, now_s: float) -> None:
         """The peer's process is another one: nothing of the old one counts."""
         self.peer_instance, self.peer = instance, None
         self._peer_yield_count = 0
-        self._heard_by_peer_s = now_s
-        self._sent_s.clear()
+        self._acknowledgements.peer_began(now_s)
         for old in (self._incoming, self._outgoing):
             self._supersede(old, number)
         self._incoming = self._outgoing = None
@@ -758,12 +766,7 @@ class Core:
             )
         self._mark_heard(now_s)
         self.peer = heartbeat
-        sent_s = self._sent_s.get(heartbeat.heard_sequence)
-        if sent_s is not None:
-            # Never back: after a stall the first words answer what was sent before it.
-            self._heard_by_peer_s = max(sent_s, self._heard_by_peer_s or sent_s)
-            for sequence in [s for s in self._sent_s if s < heartbeat.heard_sequence]:
-                del self._sent_s[sequence]
+        self._acknowledgements.acknowledged(heartbeat.heard_sequence, now_s)
         self._peer_state_from_s = now_s - heartbeat.state_age_ms / 1000
         self._effects.append(PeerSpoke(heartbeat))
         self._compare(heartbeat)
@@ -780,8 +783,7 @@ class Core:
 
     def _mark_heard(self, now_s: float) -> None:
         if self.detector.verdict(now_s) is not None:
-            # It was lost: whether it hears us counts from its return (S20).
-            self._heard_by_peer_s = now_s
+            self._acknowledgements.peer_returned(now_s)
         self._gate.peer_heard()
         self.detector.heard(now_s)
 
@@ -873,9 +875,7 @@ class Core:
             return
         facts = self._facts()
         self._sequence += 1
-        self._sent_s[self._sequence] = now_s
-        if len(self._sent_s) > _UNACKNOWLEDGED_COUNT_MAX:
-            del self._sent_s[next(iter(self._sent_s))]
+        self._acknowledgements.sent(self._sequence, now_s)
         state, promise = self._told
         heartbeat = Heartbeat(
             instance=self._identity.instance,
@@ -902,11 +902,6 @@ class Core:
         self._connections[self._outgoing].send(message)
         self._flush(self._outgoing)
 
-    def _unheard_s(self, now_s: float) -> float:
-        if self._heard_by_peer_s is None:
-            return float("inf")
-        return now_s - self._heard_by_peer_s
-
     # Connections.
 
     def _flush(self, number: int) -> None:
@@ -914,10 +909,21 @@ class Core:
         if data:
             self._effects.append(SendBytes(number, data))
 
+    @property
+    def _doubtful_s(self) -> float | None:
+        """When a connection is to be dialled beside the one on which this node speaks."""
+        doubtful_s = self._acknowledgements.doubtful_s
+        if self._outgoing is None or doubtful_s is None:
+            return None
+        wait_s = self._config.heartbeat_interval_s
+        if self._dialling:
+            wait_s *= _DIAL_LIMIT_INTERVALS
+        return max(doubtful_s, self._dialled_s + wait_s)
+
     def _dial(self, now_s: float) -> None:
         self._redial_s = None
         overdue_s = _DIAL_LIMIT_INTERVALS * self._config.heartbeat_interval_s
-        if self._dialling and now_s - self._dialled_s < overdue_s:
+        if self._dialling and now_s < self._dialled_s + overdue_s:
             return
         self._dialling = True
         self._dialled_s = now_s

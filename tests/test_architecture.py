@@ -24,6 +24,7 @@ PURE = {
     "eventstore/losses.py",
     "eventstore/memory.py",
     "eventstore/recovery.py",
+    "node/acknowledgements.py",
     "node/addresses.py",
     "node/both_active.py",
     "node/config_checks.py",

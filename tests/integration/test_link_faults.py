@@ -8,13 +8,16 @@ import pytest
 
 from node.roles import Role
 from tests.support.processes import FAST, PairProcesses
+from tests.support.proxies import End
 from tests.support.redis_servers import require_redis
 from tests.support.told import events_told
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.redis
 
+MASTER, STANDBY = Role.MASTER, Role.STANDBY
 RESET_COUNT = 10
+FORGOTTEN_COUNT = 3
 LIMIT_S = 15.0
 
 
@@ -56,6 +59,34 @@ def test_a_link_that_breaks_and_returns_changes_no_state(pair: PairProcesses) ->
         )
         for node in pair.nodes.values():
             node.wait_until(lambda n: n.status()["peer"]["connected"], "the link")
+    assert pair.active() is pair.master
+    assert state_changes(pair) == before
+
+
+@pytest.mark.parametrize("untold", [{MASTER}, {STANDBY}, {MASTER, STANDBY}])
+def test_connections_that_end_untold_change_no_state(
+    pair: PairProcesses, untold: set[Role]
+) -> None:
+    """As when a firewall forgets them, or a reset is lost: new ones pass at once."""
+    before = state_changes(pair)
+    proxies = pair.link_proxies
+    for _ in range(FORGOTTEN_COUNT):
+        for dialler, proxy in proxies.items():
+            ends = {dialler: End.CALLER, dialler.other: End.TARGET}
+            proxy.forget(*(ends[role] for role in untold))
+        wait_until(
+            lambda: all(proxy.connection_count for proxy in proxies.values()),
+            LIMIT_S,
+            "each node to have dialled anew",
+        )
+        for node in pair.nodes.values():
+            node.wait_until(
+                lambda n: (
+                    {"connected": True, "hears_us": True}.items()
+                    <= n.status()["peer"].items()
+                ),
+                "the link",
+            )
     assert pair.active() is pair.master
     assert state_changes(pair) == before
 

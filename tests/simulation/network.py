@@ -105,6 +105,11 @@ class Network:
         for wire in [wire for wire in self._wires.values() if wire.open]:
             self._end(wire, by)
 
+    def forget(self) -> None:
+        """Every connection carries nothing any more, and nobody is told; new ones do."""
+        for wire in self._wires.values():
+            wire.open = False
+
     def dial(self, end: End) -> None:
         target = self.listening.get(end.role.other)
         if self._silenced:

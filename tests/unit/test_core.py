@@ -345,15 +345,6 @@ def test_what_depends_on_the_peers_heartbeat_is_told() -> None:
     assert lone.spoken == [lone.core.peer]
 
 
-def test_unanswered_heartbeats_are_not_kept_for_ever() -> None:
-    lone = LoneCore()
-    lone.connect()
-    lone.ticks(1100)
-    assert len(lone.core._sent_s) == 1000
-    lone.beat(PASSIVE)
-    assert len(lone.core._sent_s) == 1
-
-
 def test_we_are_heard_while_our_heartbeats_are_answered() -> None:
     lone = LoneCore()
     assert not lone.core.is_heard_by_peer(lone.now_s)
@@ -366,6 +357,56 @@ def test_we_are_heard_while_our_heartbeats_are_answered() -> None:
     lone.tick(1.0)
     lone.beat(PASSIVE, heard_sequence=12345)
     assert not lone.core.is_heard_by_peer(lone.now_s + 2.0)
+
+
+# A connection that does not carry any more.
+
+
+def unheard_master() -> LoneCore:
+    """The peer goes on speaking, and hears nothing from the second second on."""
+    lone = LoneCore()
+    lone.connect()
+    lone.tick(1.0)
+    lone.beat(PASSIVE)
+    said = lone.last_sequence
+    assert lone.dials == 1
+    for _ in range(2):
+        lone.tick(1.0)
+        lone.beat(PASSIVE, heard_sequence=said)
+    return lone
+
+
+def test_s12_beside_a_doubtful_connection_another_one_is_dialled() -> None:
+    lone = unheard_master()
+    assert lone.dials == 1
+    assert lone.core.deadline_s == lone.now_s + 0.5
+    lone.turn(0.5)
+    assert lone.dials == 2
+    assert lone.closed == []  # It may only be slow.
+    assert lone.core.deadline_s == lone.now_s + 3.0  # How long a dial may take.
+    number = lone.answer()
+    assert lone.closed == [number - 1]
+    assert lone.notes[-1] == (
+        "the peer did not answer for 2.5 s; a new connection stands"
+    )
+    lone.tick(0.5)
+    lone.beat(PASSIVE)
+    lone.tick(1.0)
+    lone.beat(PASSIVE)
+    assert lone.dials == 2
+    assert lone.changes == [(ACTIVE, "S4")]
+
+
+def test_a_dial_beside_a_doubtful_connection_is_tried_once_per_interval() -> None:
+    lone = unheard_master()
+    lone.turn(0.5)
+    lone.core.dial_failed(lone.now_s, refused=False)
+    lone.settle()
+    assert lone.core.deadline_s == lone.now_s + 1.0
+    lone.turn(0.5)
+    assert lone.dials == 2
+    lone.turn(0.5)
+    assert lone.dials == 3
 
 
 # Deadlines.
