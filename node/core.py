@@ -33,17 +33,13 @@ from node.link_protocol import (
 )
 from node.roles import Role, State
 from node.situation import (
-    ActivateTold,
     Active,
     CannotServe,
     ChangeState,
-    ConfirmAsked,
     DeadlinePassed,
     Effect,
-    GiveAsked,
     Giving,
     HandingOver,
-    HeadConfirmed,
     Limits,
     NotHeardByPeer,
     Observation,
@@ -52,9 +48,7 @@ from node.situation import (
     PeerHeard,
     PeerLost,
     PeerYielded,
-    PromiseAsked,
     Promised,
-    PromiseGiven,
     RecordBothActive,
     Report,
     Situation,
@@ -62,9 +56,7 @@ from node.situation import (
     Starting,
     StartWindowClosed,
     Switch,
-    SwitchAborted,
     SwitchOrdered,
-    SwitchStep,
     Tell,
 )
 from node.supervision import step
@@ -75,6 +67,7 @@ from node.switch_order import (
     calls_of_giver,
     failed_prechecks,
 )
+from node.switch_steps import observation_of
 from node.takeover_gate import FLAPPING, Held, Pause, TakeoverGate
 
 STALL_INTERVALS = 1.5
@@ -768,21 +761,19 @@ class Core:
         self._suspected = found is not None
 
     def _hear_switch(self, message: SwitchMessage, now_s: float) -> None:
-        switch = message.switch
-        ours = self._identity.instance
-        both = {switch.giver_instance, switch.taker_instance}
-        by_giver = switch.giver_instance == self.peer_instance
-        wanted = _SENT_BY_GIVER.get(message.step)
-        void = both != {ours, self.peer_instance}
-        from_standby = (
-            message.step is SwitchStep.GIVE and self._config.role is Role.MASTER
+        observed = observation_of(
+            message,
+            role=self._config.role,
+            instance=self._identity.instance,
+            peer_instance=self.peer_instance,
         )
-        if void or from_standby or (wanted is not None and wanted is not by_giver):
-            self._effects.append(
-                Note(f"step {message.step} of switch {switch.id} does not concern us")
+        if observed is None:
+            text = (
+                f"step {message.step} of switch {message.switch.id} does not concern us"
             )
+            self._effects.append(Note(text))
             return
-        self._step(_as_observation(message), now_s)
+        self._step(observed, now_s)
 
     def _reject(
         self, connection: Connection, problem: str, opened_s: float, now_s: float
@@ -924,35 +915,3 @@ class Core:
         return (
             heard_s is not None and now_s - heard_s < self._config.heartbeat_interval_s
         )
-
-
-_SENT_BY_GIVER: Mapping[SwitchStep, bool] = {
-    SwitchStep.GIVE: False,
-    SwitchStep.CONFIRM: True,
-    SwitchStep.CONFIRMED: False,
-    SwitchStep.PROMISE: True,
-    SwitchStep.PROMISED: False,
-    SwitchStep.ACTIVATE: True,
-}
-"""Who may send a step; `ABORT` comes from either."""
-
-
-def _as_observation(message: SwitchMessage) -> Observation:
-    switch, text = message.switch, message.text
-    match message.step:
-        case SwitchStep.GIVE:
-            return GiveAsked(switch)
-        case SwitchStep.CONFIRM:
-            return ConfirmAsked(switch, text)
-        case SwitchStep.CONFIRMED:
-            return HeadConfirmed(switch)
-        case SwitchStep.PROMISE:
-            return PromiseAsked(switch)
-        case SwitchStep.PROMISED:
-            return PromiseGiven(switch)
-        case SwitchStep.ACTIVATE:
-            return ActivateTold(switch)
-        case SwitchStep.ABORT:
-            return SwitchAborted(switch, text)
-        case _:
-            assert_never(message.step)
