@@ -221,6 +221,8 @@ class Core:
         """Heartbeats from this one on were sent after the last stall."""
         self._heard_fresh = True
         """Whether the peer has answered anything since the last stall."""
+        self._peer_sequence = 0
+        """Of the newest word of the peer's present instance, heartbeat or hello."""
         self.peer: Heartbeat | None = None
         """The last heartbeat of the peer's present instance."""
         self.peer_instance: str | None = None
@@ -698,14 +700,15 @@ class Core:
             # heartbeat follows it at once.
             fresh = self._opened_s[number] >= self._fresh_from_s
             self._heard_fresh |= fresh
-            heard = PeerHeard(hello.state, hello.instance, hello.promise, fresh)
-            self._step(heard, now_s)
+            if self._is_news(hello.sequence):
+                heard = PeerHeard(hello.state, hello.instance, hello.promise, fresh)
+                self._step(heard, now_s)
             self._send_heartbeat(now_s)
 
     def _meet_instance(self, number: int, instance: str, now_s: float) -> None:
         """The peer's process is another one: nothing of the old one counts."""
         self.peer_instance, self.peer = instance, None
-        self._peer_yield_count = 0
+        self._peer_yield_count = self._peer_sequence = 0
         self._heard_by_peer_s = now_s
         self._sent_s.clear()
         for old in (self._incoming, self._outgoing):
@@ -723,6 +726,8 @@ class Core:
                 "a heartbeat names another instance than its hello"
             )
         self._mark_heard(now_s)
+        if not self._is_news(heartbeat.sequence):
+            return  # A hello that was said after it was faster, on another connection.
         self.peer = heartbeat
         sent_s = self._sent_s.get(heartbeat.heard_sequence)
         if sent_s is not None:
@@ -740,6 +745,13 @@ class Core:
         if heartbeat.yield_count > self._peer_yield_count:
             self._peer_yield_count = heartbeat.yield_count
             self._step(PeerYielded(), now_s)
+
+    def _is_news(self, sequence: int) -> bool:
+        """Whether nothing newer was heard of the peer's state."""
+        if sequence < self._peer_sequence:
+            return False
+        self._peer_sequence = sequence
+        return True
 
     def _mark_heard(self, now_s: float) -> None:
         if self.detector.verdict(now_s) is not None:
@@ -818,14 +830,14 @@ class Core:
         return self.state, promise
 
     def _greeting(self) -> Greeting:
-        return Greeting(*self._public())
+        return Greeting(*self._public(), self._sequence)
 
     def _send_heartbeat(self, now_s: float) -> None:
         self._told, self._spoke_s = self._public(), now_s
+        self._sequence += 1  # Also when nobody hears it: a hello after it is newer.
         if self._outgoing is None:
             return
         facts = self._facts()
-        self._sequence += 1
         self._sent_s[self._sequence] = now_s
         if len(self._sent_s) > _UNACKNOWLEDGED_COUNT_MAX:
             del self._sent_s[next(iter(self._sent_s))]

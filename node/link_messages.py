@@ -55,6 +55,8 @@ class Hello:
     instance: str
     nonce: bytes
     promise: str | None
+    sequence: int
+    """Of the sender's last heartbeat before it, to whichever connection."""
     version: str
 
 
@@ -245,6 +247,7 @@ def _read_hello(fields: _Fields) -> Hello:
         instance=fields.text("instance"),
         nonce=fields.octets("nonce", NONCE_BYTES),
         promise=fields.optional_text("promise"),
+        sequence=fields.number("sequence", default=0),
         version=fields.text("version", default=""),
     )
 
