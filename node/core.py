@@ -807,6 +807,8 @@ class Core:
             return  # S13: said before we stood still.
         self.detector.heard(now_s)
         self.detector.connection_ended()
+        if claim.promise is not None:
+            return  # S14: it may still activate; the next dial asks again.
         # Two nodes of one role cannot agree by S4: both stay as they are, and say so.
         same_role = claim.role is self._config.role
         state = State.ACTIVE if same_role else claim.state

@@ -665,6 +665,20 @@ def test_s18_s4_applies_to_a_claim() -> None:
     assert claimed(STANDBY, PASSIVE).core.situation.phase == Passive()
 
 
+def test_s18_who_claims_a_promise_may_still_activate() -> None:
+    """Told by a process of ours that is gone. Found by the exploration."""
+    lone = LoneCore(MASTER)
+    lone.peer_promise = "one"
+    lone.tick()
+    lone.answer(WRONG_SECRET[STANDBY])
+    assert not lone.changes
+    assert lone.core.detector.heard_s == lone.now_s
+    lone.peer_promise = None
+    lone.tick(1.0)
+    lone.answer(WRONG_SECRET[STANDBY])
+    assert lone.changes == [(ACTIVE, "S4")]
+
+
 @BOTH_ROLES
 @pytest.mark.parametrize("state", list(State))
 def test_s18_of_equal_roles_both_stay_passive(role: Role, state: State) -> None:
