@@ -72,8 +72,6 @@ from node.takeover_gate import FLAPPING, Held, Pause, TakeoverGate
 
 STALL_INTERVALS = 1.5
 """A loop that turns later than this many intervals does not judge by that silence."""
-URGENT_PAUSE_S = 60.0
-"""A node that cannot serve tries to hand over, but not twice within this time (S15)."""
 _SICKNESS_LENGTH_MAX = 300
 _DIAL_LIMIT_INTERVALS = 3
 """A dial whose end was not told by then is forgotten."""
@@ -592,15 +590,12 @@ class Core:
             self._effects.append(Note(text, alarming=True))
 
     def _against_handover(self, now_s: float) -> str | None:
-        pause = self._pause()
-        if pause is not None:
-            return f"automatic takeover is paused: {pause.text}"
-        if self._urgent_s is not None and now_s - self._urgent_s < URGENT_PAUSE_S:
-            return f"it tried to hand over within the last {URGENT_PAUSE_S:g} s"
         return against_handover(
             self.peer,
             link_open=self.is_connected(now_s),
             heard_by_peer=self.is_heard_by_peer(now_s),
+            pause=self._pause(),
+            tried_s=None if self._urgent_s is None else now_s - self._urgent_s,
         )
 
     def _tell_both_active(self, now_s: float) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from node.core import URGENT_PAUSE_S, BothActive, CloseConnection, Note
+from node.core import BothActive, CloseConnection, Note
 from node.link_messages import Goodbye, Head
 from node.roles import Role, State
 from node.situation import FreezeWrites, RunCallbacks
+from node.switch_order import URGENT_PAUSE_S
 from tests.support.lone_core import LoneCore
 
 MASTER, STANDBY = Role.MASTER, Role.STANDBY
