@@ -354,7 +354,9 @@ class Core:
         self._wake(now_s)
         self._dialling = False
         self.problem = None
-        if refused:
+        if refused and self._dialled_s < self._fresh_from_s:
+            self._redial_soon()  # S13: since it was refused, the peer may be back.
+        elif refused:
             self.detector.refused()
         self._settle(now_s)
 

@@ -110,14 +110,32 @@ def test_s13_a_goodbye_from_before_a_stall_is_asked_about_first() -> None:
     lone.tick()
     number = lone.accept()
     lone.beat(ACTIVE)
-    lone.answer()
+    dialled = lone.answer()
     lone.now_s += 9.0
     lone.say(Goodbye())
     lone.close(number)
+    lone.close(dialled)
     assert lone.changes == []
     lone.core.dial_failed(lone.now_s, refused=True)
     lone.settle()
     assert lone.changes == [(ACTIVE, "S12")]
+
+
+def test_s13_a_refusal_from_before_a_stall_is_asked_about_first() -> None:
+    """Since then another process may have begun to serve. Found by the exploration."""
+    lone = serving(MASTER)
+    lone.close(max(n for n in lone.ends if not lone.ends[n].dialled))
+    lone.close(max(n for n in lone.ends if lone.ends[n].dialled))
+    lone.turn(0.125)
+    lone.now_s += 9.0
+    before = lone.dials
+    lone.core.dial_failed(lone.now_s, refused=True)
+    lone.settle()
+    assert lone.changes == [(PASSIVE, "S13")]
+    assert lone.dials == before + 1
+    lone.core.dial_failed(lone.now_s, refused=True)
+    lone.settle()
+    assert lone.changes == [(PASSIVE, "S13"), (ACTIVE, "S12")]
 
 
 @BOTH_ROLES
