@@ -35,17 +35,13 @@ from node.link_protocol import (
 )
 from node.roles import Role, State
 from node.situation import (
-    ActivateTold,
     Active,
     CannotServe,
     ChangeState,
-    ConfirmAsked,
     DeadlinePassed,
     Effect,
-    GiveAsked,
     Giving,
     HandingOver,
-    HeadConfirmed,
     Limits,
     NotHeardByPeer,
     Observation,
@@ -54,9 +50,7 @@ from node.situation import (
     PeerHeard,
     PeerLost,
     PeerYielded,
-    PromiseAsked,
     Promised,
-    PromiseGiven,
     RecordBothActive,
     Report,
     Situation,
@@ -64,9 +58,7 @@ from node.situation import (
     Starting,
     StartWindowClosed,
     Switch,
-    SwitchAborted,
     SwitchOrdered,
-    SwitchStep,
     Tell,
 )
 from node.supervision import step
@@ -77,12 +69,11 @@ from node.switch_order import (
     calls_of_giver,
     failed_prechecks,
 )
+from node.switch_steps import observation_of
 from node.takeover_gate import FLAPPING, Held, Pause, TakeoverGate
 
 STALL_INTERVALS = 1.5
 """A loop that turns later than this many intervals does not judge by that silence."""
-URGENT_PAUSE_S = 60.0
-"""A node that cannot serve tries to hand over, but not twice within this time (S15)."""
 _SICKNESS_LENGTH_MAX = 300
 _DIAL_LIMIT_INTERVALS = 3
 """A dial whose end was not told by then is forgotten."""
@@ -228,6 +219,8 @@ class Core:
         """Heartbeats from this one on were sent after the last stall."""
         self._heard_fresh = True
         """Whether the peer has answered anything since the last stall."""
+        self._peer_sequence = 0
+        """Of the newest word of the peer's present instance, heartbeat or hello."""
         self.peer: Heartbeat | None = None
         """The last heartbeat of the peer's present instance."""
         self.peer_instance: str | None = None
@@ -361,7 +354,9 @@ class Core:
         self._wake(now_s)
         self._dialling = False
         self.problem = None
-        if refused:
+        if refused and self._dialled_s < self._fresh_from_s:
+            self._redial_soon()  # S13: since it was refused, the peer may be back.
+        elif refused:
             self.detector.refused()
         self._settle(now_s)
 
@@ -611,15 +606,12 @@ class Core:
             self._effects.append(Note(text, alarming=True))
 
     def _against_handover(self, now_s: float) -> str | None:
-        pause = self._pause()
-        if pause is not None:
-            return f"automatic takeover is paused: {pause.text}"
-        if self._urgent_s is not None and now_s - self._urgent_s < URGENT_PAUSE_S:
-            return f"it tried to hand over within the last {URGENT_PAUSE_S:g} s"
         return against_handover(
             self.peer,
             link_open=self.is_connected(now_s),
             heard_by_peer=self.is_heard_by_peer(now_s),
+            pause=self._pause(),
+            tried_s=None if self._urgent_s is None else now_s - self._urgent_s,
         )
 
     def _tell_both_active(self, now_s: float) -> None:
@@ -724,8 +716,9 @@ class Core:
             # heartbeat follows it at once.
             fresh = self._opened_s[number] >= self._fresh_from_s
             self._heard_fresh |= fresh
-            heard = PeerHeard(hello.state, hello.instance, hello.promise, fresh)
-            self._step(heard, now_s)
+            if self._is_news(hello.sequence):
+                heard = PeerHeard(hello.state, hello.instance, hello.promise, fresh)
+                self._step(heard, now_s)
             self._send_heartbeat(now_s)
 
     def _learn_format(self, event_format: int | None) -> None:
@@ -748,7 +741,7 @@ class Core:
     def _meet_instance(self, number: int, instance: str, now_s: float) -> None:
         """The peer's process is another one: nothing of the old one counts."""
         self.peer_instance, self.peer = instance, None
-        self._peer_yield_count = 0
+        self._peer_yield_count = self._peer_sequence = 0
         self._acknowledgements.peer_began(now_s)
         for old in (self._incoming, self._outgoing):
             self._supersede(old, number)
@@ -765,6 +758,8 @@ class Core:
                 "a heartbeat names another instance than its hello"
             )
         self._mark_heard(now_s)
+        if not self._is_news(heartbeat.sequence):
+            return  # A hello that was said after it was faster, on another connection.
         self.peer = heartbeat
         self._acknowledgements.acknowledged(heartbeat.heard_sequence, now_s)
         self._peer_state_from_s = now_s - heartbeat.state_age_ms / 1000
@@ -780,6 +775,13 @@ class Core:
         if heartbeat.yield_count > self._peer_yield_count:
             self._peer_yield_count = heartbeat.yield_count
             self._step(PeerYielded(), now_s)
+
+    def _is_news(self, sequence: int) -> bool:
+        """Whether nothing newer was heard of the peer's state."""
+        if sequence < self._peer_sequence:
+            return False
+        self._peer_sequence = sequence
+        return True
 
     def _mark_heard(self, now_s: float) -> None:
         if self.detector.verdict(now_s) is not None:
@@ -806,21 +808,19 @@ class Core:
         self._suspected = found
 
     def _hear_switch(self, message: SwitchMessage, now_s: float) -> None:
-        switch = message.switch
-        ours = self._identity.instance
-        both = {switch.giver_instance, switch.taker_instance}
-        by_giver = switch.giver_instance == self.peer_instance
-        wanted = _SENT_BY_GIVER.get(message.step)
-        void = both != {ours, self.peer_instance}
-        from_standby = (
-            message.step is SwitchStep.GIVE and self._config.role is Role.MASTER
+        observed = observation_of(
+            message,
+            role=self._config.role,
+            instance=self._identity.instance,
+            peer_instance=self.peer_instance,
         )
-        if void or from_standby or (wanted is not None and wanted is not by_giver):
-            self._effects.append(
-                Note(f"step {message.step} of switch {switch.id} does not concern us")
+        if observed is None:
+            text = (
+                f"step {message.step} of switch {message.switch.id} does not concern us"
             )
+            self._effects.append(Note(text))
             return
-        self._step(_as_observation(message), now_s)
+        self._step(observed, now_s)
 
     def _reject(
         self, connection: Connection, problem: str, opened_s: float, now_s: float
@@ -844,6 +844,8 @@ class Core:
             return  # S13: said before we stood still.
         self.detector.heard(now_s)
         self.detector.connection_ended()
+        if claim.promise is not None:
+            return  # S14: it may still activate; the next dial asks again.
         # Two nodes of one role cannot agree by S4: both stay as they are, and say so.
         same_role = claim.role is self._config.role
         state = State.ACTIVE if same_role else claim.state
@@ -867,14 +869,14 @@ class Core:
         return self.state, promise
 
     def _greeting(self) -> Greeting:
-        return Greeting(*self._public())
+        return Greeting(*self._public(), self._sequence)
 
     def _send_heartbeat(self, now_s: float) -> None:
         self._told, self._spoke_s = self._public(), now_s
+        self._sequence += 1  # Also when nobody hears it: a hello after it is newer.
         if self._outgoing is None:
             return
         facts = self._facts()
-        self._sequence += 1
         self._acknowledgements.sent(self._sequence, now_s)
         state, promise = self._told
         heartbeat = Heartbeat(
@@ -968,35 +970,3 @@ class Core:
         return (
             heard_s is not None and now_s - heard_s < self._config.heartbeat_interval_s
         )
-
-
-_SENT_BY_GIVER: Mapping[SwitchStep, bool] = {
-    SwitchStep.GIVE: False,
-    SwitchStep.CONFIRM: True,
-    SwitchStep.CONFIRMED: False,
-    SwitchStep.PROMISE: True,
-    SwitchStep.PROMISED: False,
-    SwitchStep.ACTIVATE: True,
-}
-"""Who may send a step; `ABORT` comes from either."""
-
-
-def _as_observation(message: SwitchMessage) -> Observation:
-    switch, text = message.switch, message.text
-    match message.step:
-        case SwitchStep.GIVE:
-            return GiveAsked(switch)
-        case SwitchStep.CONFIRM:
-            return ConfirmAsked(switch, text)
-        case SwitchStep.CONFIRMED:
-            return HeadConfirmed(switch)
-        case SwitchStep.PROMISE:
-            return PromiseAsked(switch)
-        case SwitchStep.PROMISED:
-            return PromiseGiven(switch)
-        case SwitchStep.ACTIVATE:
-            return ActivateTold(switch)
-        case SwitchStep.ABORT:
-            return SwitchAborted(switch, text)
-        case _:
-            assert_never(message.step)

@@ -64,6 +64,8 @@ class Hello:
     instance: str
     nonce: bytes
     promise: str | None
+    sequence: int
+    """Of the sender's last heartbeat before it, to whichever connection."""
     version: str
 
 
@@ -255,6 +257,7 @@ def _read_hello(fields: _Fields) -> Hello:
         instance=fields.text("instance"),
         nonce=fields.octets("nonce", NONCE_BYTES),
         promise=fields.optional_text("promise"),
+        sequence=fields.number("sequence", default=0),
         version=fields.text("version", default=""),
     )
 

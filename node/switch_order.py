@@ -10,6 +10,10 @@ import attrs
 from node.replication_setting import why_unreadable
 from node.roles import Role, State
 from node.situation import Situation, Switch
+from node.takeover_gate import Pause
+
+URGENT_PAUSE_S = 60.0
+"""A node that cannot serve tries to hand over, but not twice within this time (S15)."""
 
 
 class PeerFacts(Protocol):
@@ -96,9 +100,21 @@ def _may_lag(state: State, reads: int | None, others: int | None) -> bool:
 
 
 def against_handover(
-    peer: PeerFacts | None, *, link_open: bool, heard_by_peer: bool
+    peer: PeerFacts | None,
+    *,
+    link_open: bool,
+    heard_by_peer: bool,
+    pause: Pause | None,
+    tried_s: float | None,
 ) -> str | None:
-    """Why a node that cannot serve does not hand over to `peer`; None: it should (S15)."""
+    """Why a node that cannot serve does not hand over to `peer`; None: it should (S15).
+
+    `tried_s`: how long ago it began to do so last; None: never.
+    """
+    if pause is not None:
+        return f"automatic takeover is paused: {pause.text}"
+    if tried_s is not None and tried_s < URGENT_PAUSE_S:
+        return f"it tried to hand over within the last {URGENT_PAUSE_S:g} s"
     if peer is None or not link_open:
         return "the peer is not connected"
     if peer.state is State.ACTIVE:

@@ -43,6 +43,7 @@ PURE = {
     "node/supervision.py",
     "node/supervision_table.py",
     "node/switch_order.py",
+    "node/switch_steps.py",
     "node/takeover_gate.py",
     "node/takeover_pause.py",
 }

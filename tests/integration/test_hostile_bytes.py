@@ -190,7 +190,7 @@ def stranger(role: Role) -> Connection:
             secrets=("a secret that is not theirs",),
         ),
         dialled=True,
-        greeting=lambda: Greeting(State.ACTIVE, None),
+        greeting=lambda: Greeting(State.ACTIVE, None, 0),
         rng=random.Random(SEED),
     )
 

@@ -56,7 +56,7 @@ def connection(
     return Connection(
         identity,
         dialled=dialled,
-        greeting=lambda: Greeting(state, None),
+        greeting=lambda: Greeting(state, None, 0),
         rng=Random(f"{identity.instance}{dialled}{seed}"),
     )
 

@@ -105,6 +105,58 @@ def test_s4_the_answer_to_our_hello_says_passive() -> None:
     assert lone.changes == [(ACTIVE, "S4")]
 
 
+def passive_master(*, heard_sequence: int) -> LoneCore:
+    """Its peer is active, and has said so in a word of that number."""
+    lone = LoneCore()
+    lone.peer_state, lone._sequence = ACTIVE, heard_sequence
+    lone.connect()
+    return lone
+
+
+def test_s14_a_heartbeat_overtaken_by_an_answer_tells_nothing() -> None:
+    """The words of a node come on two connections. Found by the exploration."""
+    lone = passive_master(heard_sequence=5)
+    lone.beat(PASSIVE, sequence=4)
+    assert lone.core.state is PASSIVE
+    assert lone.core.peer is None
+    lone.beat(PASSIVE, sequence=5)
+    assert lone.core.state is ACTIVE
+
+
+def test_s14_an_answer_overtaken_by_a_heartbeat_tells_nothing() -> None:
+    lone = passive_master(heard_sequence=5)
+    lone.beat(ACTIVE)
+    lone.peer_state, lone._sequence = PASSIVE, 5
+    lone.answer()
+    assert lone.core.state is PASSIVE
+    lone._sequence = 6
+    lone.answer()
+    assert lone.core.state is ACTIVE
+
+
+def test_an_overtaken_heartbeat_is_a_sign_of_life() -> None:
+    lone = passive_master(heard_sequence=5)
+    lone.now_s += 1.0
+    lone.beat(ACTIVE, sequence=4)
+    assert lone.core.detector.heard_s == lone.now_s
+
+
+def test_a_new_process_of_the_peer_counts_its_words_anew() -> None:
+    lone = passive_master(heard_sequence=5)
+    lone.peer = attrs.evolve(lone.peer, instance="s2")
+    lone._sequence, lone.peer_state = 0, PASSIVE
+    lone.answer()
+    assert lone.core.state is ACTIVE
+
+
+def test_a_hello_is_newer_than_the_heartbeat_that_could_not_be_sent_before_it() -> None:
+    lone = LoneCore()
+    lone.tick()
+    before = lone.core._greeting().sequence
+    lone.tick(1.0)
+    assert lone.core._greeting().sequence == before + 1
+
+
 def test_an_incoming_hello_says_nothing_of_the_state() -> None:
     lone = LoneCore()
     lone.tick()
@@ -258,9 +310,9 @@ def test_every_tick_sends_a_heartbeat_with_the_next_sequence() -> None:
     lone = LoneCore(STANDBY)
     lone.peer_state = ACTIVE
     lone.connect()
-    before = len(beats(lone))
+    before = lone.last_sequence
     lone.ticks(2)
-    assert [beat.sequence for beat in beats(lone)[before:]] == [before + 1, before + 2]
+    assert [beat.sequence for beat in beats(lone)[-2:]] == [before + 1, before + 2]
 
 
 def test_a_heartbeat_says_what_is_so_at_that_moment() -> None:
@@ -677,6 +729,20 @@ def test_s18_a_claim_to_be_active_keeps_a_node_passive() -> None:
 def test_s18_s4_applies_to_a_claim() -> None:
     assert claimed(MASTER, PASSIVE).changes == [(ACTIVE, "S4")]
     assert claimed(STANDBY, PASSIVE).core.situation.phase == Passive()
+
+
+def test_s18_who_claims_a_promise_may_still_activate() -> None:
+    """Told by a process of ours that is gone. Found by the exploration."""
+    lone = LoneCore(MASTER)
+    lone.peer_promise = "one"
+    lone.tick()
+    lone.answer(WRONG_SECRET[STANDBY])
+    assert not lone.changes
+    assert lone.core.detector.heard_s == lone.now_s
+    lone.peer_promise = None
+    lone.tick(1.0)
+    lone.answer(WRONG_SECRET[STANDBY])
+    assert lone.changes == [(ACTIVE, "S4")]
 
 
 @BOTH_ROLES

@@ -6,10 +6,11 @@ import attrs
 import pytest
 
 from node.both_active import LOSERS_LIMIT_S, BothActive
-from node.core import URGENT_PAUSE_S, CloseConnection, Note
+from node.core import CloseConnection, Note
 from node.link_messages import Goodbye, Head
 from node.roles import Role, State
 from node.situation import FreezeWrites, NotHeardByPeer, RunCallbacks
+from node.switch_order import URGENT_PAUSE_S
 from tests.support.lone_core import LoneCore
 
 MASTER, STANDBY = Role.MASTER, Role.STANDBY
@@ -110,14 +111,32 @@ def test_s13_a_goodbye_from_before_a_stall_is_asked_about_first() -> None:
     lone.tick()
     number = lone.accept()
     lone.beat(ACTIVE)
-    lone.answer()
+    dialled = lone.answer()
     lone.now_s += 9.0
     lone.say(Goodbye())
     lone.close(number)
+    lone.close(dialled)
     assert lone.changes == []
     lone.core.dial_failed(lone.now_s, refused=True)
     lone.settle()
     assert lone.changes == [(ACTIVE, "S12")]
+
+
+def test_s13_a_refusal_from_before_a_stall_is_asked_about_first() -> None:
+    """Since then another process may have begun to serve. Found by the exploration."""
+    lone = serving(MASTER)
+    lone.close(max(n for n in lone.ends if not lone.ends[n].dialled))
+    lone.close(max(n for n in lone.ends if lone.ends[n].dialled))
+    lone.turn(0.125)
+    lone.now_s += 9.0
+    before = lone.dials
+    lone.core.dial_failed(lone.now_s, refused=True)
+    lone.settle()
+    assert lone.changes == [(PASSIVE, "S13")]
+    assert lone.dials == before + 1
+    lone.core.dial_failed(lone.now_s, refused=True)
+    lone.settle()
+    assert lone.changes == [(PASSIVE, "S13"), (ACTIVE, "S12")]
 
 
 @BOTH_ROLES

@@ -35,6 +35,7 @@ HELLO = Hello(
     instance="m",
     nonce=bytes(16),
     promise=None,
+    sequence=7,
     version="1.0",
 )
 SWITCH = SwitchMessage(SwitchStep.CONFIRM, TO_STANDBY, "7-3")
