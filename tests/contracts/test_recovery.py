@@ -12,7 +12,6 @@ from eventstore import (
     Event,
     EventId,
     Kind,
-    Origin,
     Put,
     Replication,
     Replicator,
@@ -25,56 +24,14 @@ from eventstore import (
 )
 from eventstore.mending import WrongCopy
 from tests.contracts.conftest import Connect
-from tests.contracts.nodes import LIMIT_S, Clock, Node, entries_of
-from tests.support import oracle
+from tests.contracts.convergence import check, events, exchange
+from tests.contracts.nodes import LIMIT_S, Clock, Node
 from tests.support.crash_points import Killed, MortalStreams
-from tests.support.histories import MASTER, ORIGINS, STANDBY
+from tests.support.histories import MASTER, STANDBY
 from tests.support.waiting import wait_until
 
 MS = 1_767_225_600_000
 HOUR_MS = 3_600_000
-
-
-def events(node: Node, origin: Origin) -> list[Event]:
-    found = [codec.decode(origin, *stored) for stored in node.stored(origin)]
-    return [event for event in found if isinstance(event, Event)]
-
-
-def digests(node: Node, origin: Origin) -> set[bytes]:
-    """Of all events in a stream, and of what they were before a recovery."""
-    found = set()
-    for event in events(node, origin):
-        found.add(event.digest)
-        if event.recovered is not None:
-            found.add(event.recovered.digest)
-    return found
-
-
-def exchange(master: Node, standby: Node) -> None:
-    for _ in range(2):
-        master.pull(standby)
-        standby.pull(master)
-
-
-def check(master: Node, standby: Node, acknowledged: list[Event]) -> None:
-    """Both have everything, agree, and hold what the oracle says, also after a restart."""
-    exchange(master, standby)
-    for node in (master, standby):
-        for event in acknowledged:
-            assert event.digest in digests(node, event.origin)
-        known = [event for origin in ORIGINS for event in events(node, origin)]
-        expected = oracle.entries(known, prevailing=MASTER)
-        assert {e.key: e.event for e in node.store.entries()} == expected
-        for origin in ORIGINS:
-            numbers = [event.id.n for event in events(node, origin)]
-            assert numbers == list(range(1, len(numbers) + 1))
-        assert node.reopened().snapshot == node.store.snapshot
-        assert node.store.hindrance is None
-        assert not node.client.keys("*temporary*")
-    assert master.store.snapshot.digest == standby.store.snapshot.digest
-    assert entries_of(master.store) == entries_of(standby.store)
-    for origin in ORIGINS:
-        assert master.stored(origin) == standby.stored(origin)
 
 
 def recoveries(node: Node) -> list[Event]:
