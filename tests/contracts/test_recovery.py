@@ -20,13 +20,10 @@ from eventstore import (
     StoreUnavailable,
     StreamForked,
     codec,
-    mending,
 )
 from eventstore.mending import WrongCopy
-from tests.contracts.conftest import Connect
 from tests.contracts.convergence import check, events, exchange
 from tests.contracts.nodes import LIMIT_S, Clock, Node
-from tests.support.crash_points import Killed, MortalStreams
 from tests.support.histories import MASTER, STANDBY
 from tests.support.waiting import wait_until
 
@@ -249,51 +246,6 @@ def test_listeners_hear_of_what_came_back_and_of_nothing_twice(
     master.recover(standby)
     assert [key for key in told if key] == ["users/c", "users/a", "users/b"]
     check(master, standby, made)
-
-
-@pytest.mark.parametrize("dies_after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("page", [1, 500])
-def test_killed_at_any_call_to_redis_it_is_done_by_the_next_try(
-    connect_to: Connect,
-    clock: Clock,
-    monkeypatch: pytest.MonkeyPatch,
-    dies_after: bool,
-    page: int,
-) -> None:
-    monkeypatch.setattr(mending, "PAGE_EVENT_COUNT", page)
-    point, points = 0, None
-    while points is None or point < points:
-        point += 1
-        for place in (0, 1):
-            connect_to(place).flushdb()
-        master = Node(lambda: connect_to(0), MASTER, clock, MortalStreams)
-        standby = Node(lambda: connect_to(1), STANDBY, clock)
-        made = [master.put("users/a", 0), standby.put("users/b", 0)]
-        exchange(master, standby)
-        then = master.saved()
-        made += [master.put("users/a", n) for n in range(1, 4)]
-        exchange(master, standby)
-        master.put_back(then)
-        master.restart()
-        made += [master.put("users/a", "mine"), master.put("users/c", 1)]
-        mortal = master.streams
-        assert isinstance(mortal, MortalStreams)
-        mortal.call_count, mortal.dies_at = 0, point
-        mortal.dies_after = dies_after
-        try:
-            master.recover(standby)
-        except Killed:
-            pass
-        else:
-            points = mortal.call_count
-        mortal.dies_at = None
-        master.restart()
-        master.recover(standby)
-        check(master, standby, made)
-        assert len(events(master, MASTER)) <= 4 + 2 + 2, "nothing twice"
-    print(f"recovery has {points} calls to Redis; killed at each of them")
-    assert points is not None
-    assert points >= (16 if page == 1 else 8)
 
 
 def test_it_stops_between_pages_when_it_is_told_to(
