@@ -6,6 +6,7 @@ Instants are multiples of 1/64 s, so sums are exact and a test may ask for `==`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from random import Random
 
 from node.config import NodeConfig
@@ -110,7 +111,7 @@ class Node:
 
     def carry_out(self) -> None:
         for effect in self.core.take_effects():
-            self._carry_out(effect)
+            self._world.on_effect(self, effect, partial(self._carry_out, effect))
         self._world.check()
 
     # What the network brings.
@@ -199,6 +200,10 @@ class World(Agenda):
         self.nodes: dict[Role, Node] = {}
         self.changes: list[tuple[float, Role, State, str]] = []
         self.reports: list[Report] = []
+        self.on_effect: Callable[[Node, CoreEffect, Callable[[], None]], None] = (
+            lambda _node, _effect, carry_out: carry_out()
+        )
+        """Is told of each effect, and lets it be carried out."""
         self.both_active_s: list[float] = []
         self.began_s = 0.0
         """When `settled` handed the pair over to the test."""
