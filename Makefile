@@ -1,17 +1,22 @@
 # make run   sets everything up and runs a whole pair on this machine
 # make test  sets everything up and runs every check
+# make simulate SEEDS=10000  breaks that many simulated pairs at random; --seed N replays one
 PYTHON ?= python3
+SEEDS ?= 1000
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test check format docs clean
+.PHONY: run test simulate check format docs clean
 
 run: $(READY)
 	@exec $(BIN)/python -m node pair
 
 test: check
 	$(BIN)/python -m pytest
+
+simulate: $(READY)
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -1,0 +1,221 @@
+"""A whole pair with its two Redis servers, of which everything can fail, from one seed."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from random import Random
+
+from eventstore import START, EventId, Origin, codec
+from eventstore.streams import Stored
+from node.roles import Role, State
+from node.situation import ChangeState
+from tests.simulation.redis_in_memory import Content, SimulatedRedis, stored
+from tests.simulation.stored_node import RESTART_S, StoredNode
+from tests.simulation.world import World, config_of
+
+Identity = tuple[Origin, EventId, bytes]
+"""Of an event: origin, id and digest."""
+ORIGINS = tuple(Origin(role.value) for role in Role)
+
+NS = 1_000_000_000
+EPOCH_NS = 1_767_225_600 * NS
+CALM_AFTER_S = 8.0
+"""How long the effects of a disturbance may last: two active nodes have no cause then."""
+
+
+class PairWorld(World):
+    """Both nodes, their stores, and a trace of what happened."""
+
+    nodes: dict[Role, StoredNode]  # type: ignore[assignment]
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.rng = Random(seed)
+        self.counts: Counter[str] = Counter()
+        self.trace: list[tuple[float, str]] = []
+        self.failures: list[str] = []
+        """What must not happen and did, noticed on the way."""
+        self.clock_rate = dict.fromkeys(Role, 1.0)
+        self.wall_step_s = dict.fromkeys(Role, 0.0)
+        """What the wall clock of a machine is ahead of the true time."""
+        self.restarts = dict.fromkeys(Role, 0)
+        """Processes that ended, in any way."""
+        self.redis = {
+            role: SimulatedRedis(self, self.rng, f"Redis of {role}") for role in Role
+        }
+        for role in Role:
+            self.redis[role].on_grown = partial(self._wake, role.other)
+        self.disturbances = 0
+        """Faults that go on at this moment."""
+        self.calm_since_s = 0.0
+        self.data_was_lost = False
+        """Whether a Redis has ever lost events, so that streams may fork."""
+        self.acknowledged = dict.fromkeys(Role, START)
+        """The newest change that each node acknowledged."""
+        self.lost_alone: set[Identity] = set()
+        """Events that one Redis alone had when it lost them."""
+        self._both_active = False
+
+    def note(self, text: str) -> None:
+        self.trace.append((self.now_s, text))
+
+    def fail(self, text: str) -> None:
+        self.failures.append(f"at {self.now_s:.2f}: {text}")
+        self.note(f"FAILURE: {text}")
+
+    def wall_ns(self, role: Role) -> int:
+        wall_s = self.now_s * self.clock_rate[role] + self.wall_step_s[role]
+        return EPOCH_NS + int(wall_s * NS)
+
+    # Disturbances: what may have two active nodes as a consequence.
+
+    def begin_disturbance(self) -> None:
+        self.disturbances += 1
+
+    def end_disturbance(self) -> None:
+        self.disturbances -= 1
+        self.calm_since_s = self.now_s
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether nothing that happened can still have consequences."""
+        return not self.disturbances and self.now_s - self.calm_since_s > CALM_AFTER_S
+
+    # Processes.
+
+    def launch(self, role: Role) -> None:
+        """Start a process, or start it again."""
+        self._instances[role] += 1
+        node = StoredNode(self, config_of(role), f"{role}-{self._instances[role]}")
+        self.nodes[role] = node
+        self.note(f"{role}: process {node.instance} starts")
+        node.begin()
+
+    def is_running(self, role: Role) -> bool:
+        node = self.nodes.get(role)
+        return node is not None and not node.dead
+
+    def kill(self, node: StoredNode) -> None:
+        """`kill -9`."""
+        if not node.killed:
+            self.note(f"{node.role}: process {node.instance} is killed")
+            self._ended(node)
+
+    def end(self, role: Role) -> None:
+        """An orderly stop."""
+        node = self.nodes[role]
+        self.note(f"{role}: process {node.instance} stops")
+        node.end()
+        self._ended(node)
+
+    def node_failed(self, node: StoredNode, why: str) -> None:
+        """A process ends by itself; it is started again."""
+        if node.killed:
+            return
+        self.counts["process ended by itself"] += 1
+        self.note(f"{node.role}: process {node.instance} ends: {why}")
+        self._ended(node)
+        self.later(RESTART_S, lambda: self.launch_if_gone(node))
+
+    def launch_if_gone(self, node: StoredNode) -> None:
+        """Start `node` again, if nobody has."""
+        if node.dead and self.nodes[node.role] is node:
+            self.launch(node.role)
+
+    def _ended(self, node: StoredNode) -> None:
+        node.dead = node.killed = True
+        self.restarts[node.role] += 1
+        self.network.reset(by=node)
+        self.calm_since_s = self.now_s
+
+    def _wake(self, role: Role) -> None:
+        node = self.nodes.get(role)
+        if node is not None and not node.dead:
+            node.following.wake()
+
+    # Redis.
+
+    def lose_data(self, role: Role, content: Content) -> None:
+        """The Redis of `role` holds `content` from now on, and what was there is gone."""
+        place = self.redis[role]
+        before = self._identities(role)
+        place.restore(content)
+        gone = before - self._identities(role)
+        alone = gone - self._identities(role.other)
+        self.lost_alone |= alone
+        self.data_was_lost = True
+        self.note(
+            f"{place.name} lost {len(gone)} events, {len(alone)} of them for good"
+        )
+
+    def _identities(self, role: Role) -> set[Identity]:
+        return {
+            (origin, event_id, codec.digest_of(blob))
+            for origin in ORIGINS
+            for event_id, blob in self.stored(role, origin)
+        }
+
+    # Seeing.
+
+    def check(self) -> None:
+        """After each turn of a node: two active ones need a cause."""
+        both = len(self.active) == 2
+        if both and not self._both_active:
+            self.note("both nodes are active")
+            self.counts["both active"] += 1
+            if self.is_calm:
+                self.fail("two nodes are active, and nothing had happened")
+        self._both_active = both
+
+    def check_handed_over(self, node: StoredNode, change: ChangeState) -> None:
+        """S14: who takes over by a planned switch has every change of the giver."""
+        if change.rule != "S14" or change.state is not State.ACTIVE:
+            return
+        giver = node.role.other
+        wanted = self.acknowledged[giver]
+        if node.store.snapshot.heads[Origin(giver.value)].id < wanted:
+            self.fail(f"a planned switch left out {wanted} of {giver}")
+
+    def serving(self) -> set[Role]:
+        return {role for role, node in self.nodes.items() if node.serving}
+
+    def stored(self, role: Role, origin: Origin) -> list[Stored]:
+        """A stream in the Redis of `role`."""
+        return stored(self.redis[role], origin)
+
+    def state_of(self, role: Role) -> State | None:
+        return self.nodes[role].core.state if self.is_running(role) else None
+
+
+class _Log(logging.Handler):
+    """The product's log, as part of the trace."""
+
+    def __init__(self, world: PairWorld) -> None:
+        super().__init__()
+        self._world = world
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = f"log {record.levelname}: {record.getMessage()}"
+        if record.exc_info:
+            self._world.fail(f"{text}: {record.exc_info[1]!r}")
+        else:
+            self._world.note(text)
+
+
+@contextmanager
+def logged(world: PairWorld) -> Iterator[None]:
+    """Let the product's log go into the trace of `world`."""
+    logger, handler = logging.getLogger("netphone"), _Log(world)
+    before = logger.level, logger.propagate
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.level, logger.propagate = before
