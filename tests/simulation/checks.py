@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from eventstore import START, Event, EventId, Origin, codec
 from node.roles import Role, State
-from tests.simulation.pair_world import ORIGINS, Identity, PairWorld
+from tests.simulation.ledger import identity_of
+from tests.simulation.pair_world import ORIGINS, PairWorld
 from tests.simulation.workload import Outcome, Workload
 from tests.support import oracle
 from tests.support.histories import PAIR
@@ -39,6 +40,8 @@ def _unrest(world: PairWorld, role: Role) -> Iterator[str]:
         yield "not running"
     if node.store.broken is not None:
         yield f"writes nothing: {node.store.broken}"
+    if node.store.hindrance is not None:
+        yield f"takes no changes: {node.store.hindrance}"
     if not node.core.is_connected(node.now_s):
         yield "not connected"
     if node.core.divergence is not None:
@@ -59,7 +62,8 @@ def check_histories(world: PairWorld, workload: Workload) -> Iterator[str]:
         for origin in ORIGINS:
             yield from _ill_formed(origin, streams[origin], events)
         name = world.redis[role].name
-        yield from (f"{name}: {text}" for text in _lost(world, workload, events))
+        yield from (f"{name}: {text}" for text in _lost(world, workload, role))
+        yield from (f"{name}: {text}" for text in _unfaithful(workload, events))
         yield from (f"{name}: {text}" for text in _unexpected(workload, events))
         yield from (f"{role}: {text}" for text in _wrong_entries(world, role, events))
     for origin in ORIGINS:
@@ -87,13 +91,32 @@ def _ill_formed(
         events.append(event)
 
 
-def _lost(world: PairWorld, workload: Workload, events: list[Event]) -> Iterator[str]:
-    there: set[Identity] = {(e.origin, e.id, e.digest) for e in events}
+def _lost(world: PairWorld, workload: Workload, role: Role) -> Iterator[str]:
+    """D7: every acknowledged event is there, if need be as a recovered one."""
+    there = world.identities(role)
     for write in workload.writes:
         for event in write.events:
-            identity = event.origin, event.id, event.digest
-            if identity not in there and identity not in world.lost_alone:
+            identity = identity_of(event)
+            if identity not in there and identity not in world.ledger.lost:
                 yield f"lost: {event.id} of {event.origin} ({event.reason})"
+
+
+def _unfaithful(workload: Workload, events: list[Event]) -> Iterator[str]:
+    """D9: a recovered event says what the original said."""
+    originals = {identity_of(e): e for write in workload.writes for e in write.events}
+    for event in events:
+        if event.recovered is None:
+            continue
+        first = originals.get(
+            (event.origin, event.recovered.id, event.recovered.digest)
+        )
+        if first is not None and _said(first) != _said(event):
+            yield f"{event.id} of {event.origin} is not what {first.id} was"
+
+
+def _said(event: Event) -> tuple[object, ...]:
+    foreign = {o: i for o, i in event.vector.items() if o != event.origin}
+    return event.kind, event.key, event.packed, event.reason, event.wall_ns, foreign
 
 
 def _unexpected(workload: Workload, events: list[Event]) -> Iterator[str]:

@@ -273,7 +273,7 @@ class Faults:
 
     def _take_snapshots(self) -> None:
         for role, place in self._world.redis.items():
-            self._snapshots[role].append(place.content())
+            self._snapshots[role].append(place.memory.content())
 
     def _redis_emptied(self) -> None:
         self._lose(self._role(), {})

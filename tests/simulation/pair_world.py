@@ -9,16 +9,16 @@ from contextlib import contextmanager
 from functools import partial
 from random import Random
 
-from eventstore import START, EventId, Origin, codec
+from eventstore import START, Origin
 from eventstore.streams import Stored
 from node.roles import Role, State
 from node.situation import ChangeState
-from tests.simulation.redis_in_memory import Content, SimulatedRedis, stored
+from tests.simulation.failing_redis import SimulatedRedis, stored
+from tests.simulation.ledger import Identity, Ledger, identities
+from tests.simulation.redis_in_memory import Content, Entries
 from tests.simulation.stored_node import RESTART_S, StoredNode
 from tests.simulation.world import World, config_of
 
-Identity = tuple[Origin, EventId, bytes]
-"""Of an event: origin, id and digest."""
 ORIGINS = tuple(Origin(role.value) for role in Role)
 
 NS = 1_000_000_000
@@ -49,15 +49,13 @@ class PairWorld(World):
         }
         for role in Role:
             self.redis[role].on_grown = partial(self._wake, role.other)
+            self.redis[role].memory.on_replaced = self._check_archived
         self.disturbances = 0
         """Faults that go on at this moment."""
         self.calm_since_s = 0.0
-        self.data_was_lost = False
-        """Whether a Redis has ever lost events, so that streams may fork."""
         self.acknowledged = dict.fromkeys(Role, START)
         """The newest change that each node acknowledged."""
-        self.lost_alone: set[Identity] = set()
-        """Events that one Redis alone had when it lost them."""
+        self.ledger = Ledger()
         self._both_active = False
 
     def note(self, text: str) -> None:
@@ -129,6 +127,7 @@ class PairWorld(World):
     def _ended(self, node: StoredNode) -> None:
         node.dead = node.killed = True
         self.restarts[node.role] += 1
+        self._look_for(set())
         self.network.reset(by=node)
         self.calm_since_s = self.now_s
 
@@ -142,22 +141,33 @@ class PairWorld(World):
     def lose_data(self, role: Role, content: Content) -> None:
         """The Redis of `role` holds `content` from now on, and what was there is gone."""
         place = self.redis[role]
-        before = self._identities(role)
+        before = self.identities(role)
         place.restore(content)
-        gone = before - self._identities(role)
-        alone = gone - self._identities(role.other)
-        self.lost_alone |= alone
-        self.data_was_lost = True
-        self.note(
-            f"{place.name} lost {len(gone)} events, {len(alone)} of them for good"
+        gone = before - self.identities(role)
+        known = len(self.ledger.lost)
+        self._look_for(gone)
+        for_good = len(self.ledger.lost) - known
+        self.note(f"{place.name} lost {len(gone)} events, {for_good} of them for good")
+
+    def identities(self, role: Role) -> set[Identity]:
+        """Every event in the Redis of `role`."""
+        found: set[Identity] = set()
+        return found.union(*(identities(o, self.stored(role, o)) for o in ORIGINS))
+
+    def _look_for(self, gone: set[Identity]) -> None:
+        living = [node.memory for node in self.nodes.values() if not node.killed]
+        remembered: set[Identity] = set()
+        self.ledger.look(
+            gone,
+            stored=self.identities(Role.MASTER) | self.identities(Role.STANDBY),
+            remembered=remembered.union(*living),
         )
 
-    def _identities(self, role: Role) -> set[Identity]:
-        return {
-            (origin, event_id, codec.digest_of(blob))
-            for origin in ORIGINS
-            for event_id, blob in self.stored(role, origin)
-        }
+    def _check_archived(self, key: str, gone: Entries, archived: Entries) -> None:
+        """D9: nothing leaves a stream but into an archive."""
+        for entry_id, fields in gone:
+            if (entry_id, fields) not in archived:
+                self.fail(f"{entry_id!r} of {key} was replaced, and is in no archive")
 
     # Seeing.
 
@@ -172,10 +182,14 @@ class PairWorld(World):
         self._both_active = both
 
     def check_handed_over(self, node: StoredNode, change: ChangeState) -> None:
-        """S14: who takes over by a planned switch has every change of the giver."""
-        if change.rule != "S14" or change.state is not State.ACTIVE:
+        """S14: who takes over by a planned switch has every change of the giver, alone."""
+        if change.rule not in ("S14", "S15") or change.state is not State.ACTIVE:
             return
         giver = node.role.other
+        if giver in self.active:
+            self.fail(f"a planned switch ({change.rule}) has two active nodes")
+        if change.rule == "S15":
+            return  # In a hurry: what cannot be confirmed is fetched later.
         wanted = self.acknowledged[giver]
         if node.store.snapshot.heads[Origin(giver.value)].id < wanted:
             self.fail(f"a planned switch left out {wanted} of {giver}")

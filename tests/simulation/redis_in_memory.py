@@ -1,218 +1,198 @@
-"""One Redis in memory, whose calls can fail: fakeredis behind a gate.
+"""As much of Redis as `eventstore.streams` uses, in memory and fast.
 
-Every command of the product goes through `Streams`, so each is a point at which a process
-can be killed, an answer can be lost, and time can pass for everybody else.
+`tests/contracts/test_redis_in_memory.py` holds it against fakeredis and a real redis-server.
+Ids are compared as numbers, errors have the texts of Redis; what is not used is not there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from random import Random
-from typing import Any, Protocol, TypeVar, cast
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
 import attrs
-import fakeredis
 import redis
 
-from eventstore import START, EventId, Origin, Streams
-from eventstore.streams import Stored
-from tests.simulation.network import Agenda
-from tests.support.histories import PAIR
+from eventstore.streams import _APPEND, _SWAP
 
-_Reply = TypeVar("_Reply")
-_ALL = 1_000_000
-_NESTED_COUNT_MAX = 8
-"""Calls that may be under way at once; the next one takes no time."""
-
-Content = dict[bytes, list[tuple[bytes, dict[bytes, bytes]]]]
-"""What a Redis holds: every stream, with its entries."""
+Id = tuple[int, int]
+Fields = dict[bytes, bytes]
+_LEAST: Id = (0, 0)
+_GREATEST: Id = (2**64 - 1, 2**64 - 1)
 
 
-class KilledHere(BaseException):
-    """The process that made a call was killed in it; nothing of it may catch this."""
+@attrs.define
+class _Stream:
+    """Entries by id, and the last id given, which outlives its entry."""
+
+    ids: list[Id] = attrs.field(factory=list)
+    fields: list[Fields] = attrs.field(factory=list)
+    top: Id = _LEAST
+
+    def copy(self) -> _Stream:
+        return _Stream(list(self.ids), list(self.fields), self.top)
+
+    def add(self, entry_id: Id, fields: Fields) -> None:
+        if entry_id <= self.top:
+            raise redis.ResponseError(
+                "The ID specified in XADD is equal or smaller than the target stream top item"
+            )
+        self.ids.append(entry_id)
+        self.fields.append(fields)
+        self.top = entry_id
+
+    def between(self, least: str, most: str) -> range:
+        first = bisect_left(self.ids, _least(least))
+        if most.startswith("("):
+            return range(first, bisect_left(self.ids, _id(most[1:])))
+        return range(
+            first, bisect_right(self.ids, _GREATEST if most == "+" else _id(most))
+        )
+
+    def entries(self, places: Sequence[int]) -> Entries:
+        return [(_raw(self.ids[place]), self.fields[place]) for place in places]
 
 
-class Caller(Protocol):
-    """The process that makes a call."""
-
-    killed: bool
-
-    def before_call(self) -> None:
-        """May raise `KilledHere`."""
-
-    def after_call(self) -> None:
-        """May raise `KilledHere`: executed, but nobody has the answer."""
-
-    def is_cut_from(self, place: SimulatedRedis) -> bool: ...
+Content = Mapping[str, "_Stream | dict[bytes, bytes]"]
+"""Everything that a Redis holds."""
+_Value = _Stream | dict[bytes, bytes]
+Entries = list[tuple[bytes, Fields]]
+OnReplaced = Callable[[str, Entries, Entries], None]
+"""Told of a stream that gave way: its key, what of it is gone, and what was archived."""
 
 
-@attrs.define(eq=False)
-class SimulatedRedis:
-    """A Redis server and what is wrong with it."""
+class RedisInMemory:
+    """The server and its client in one: what `Streams` calls, by the names of redis-py."""
 
-    agenda: Agenda
-    rng: Random
-    name: str
-    is_gone: bool = False
-    """Nobody listens at its address."""
-    is_stopped: bool = False
-    """It takes commands, and executes and answers them when it goes on."""
-    unanswered_share: float = 0.0
-    """How many calls get no answer; half of these are executed."""
-    slow_share: float = 0.0
-    """How many calls take a while, up to `slow_max_s`."""
-    slow_max_s: float = 0.0
-    call_count: int = 0
-    on_grown: Callable[[], None] = lambda: None
-    """Told when a command may have added something."""
-    _under_way: int = 0
-    _late: list[Callable[[], object]] = attrs.field(factory=list)
-    _server: fakeredis.FakeServer = attrs.field(
-        factory=lambda: fakeredis.FakeServer(version=(7,))
-    )
-    client: redis.Redis = attrs.field(init=False)
-    """For the tests alone: nothing is wrong with this one."""
-
-    def __attrs_post_init__(self) -> None:
-        self.client = self.new_client()
-
-    def new_client(self) -> redis.Redis:
-        return fakeredis.FakeRedis(server=self._server)
-
-    # What becomes of it.
-
-    def go_on(self) -> None:
-        """Execute what came in while it was stopped."""
-        self.is_stopped = False
-        late, self._late = self._late, []
-        for command in late:
-            command()
-        self.on_grown()
+    def __init__(self) -> None:
+        self.on_replaced: OnReplaced = lambda _key, _gone, _archive: None
+        self._values: dict[str, _Value] = {}
 
     def content(self) -> Content:
-        """All streams, for `restore`."""
-        keys = sorted(cast(list[bytes], self.client.keys("*")))
-        return {
-            key: cast(Any, self.client.xrange(key))
-            for key in keys
-            if self.client.type(key) == b"stream"
-        }
+        """Everything, as of now."""
+        return {key: value.copy() for key, value in self._values.items()}
 
     def restore(self, content: Content) -> None:
         """Hold this and nothing else, as after a start from another file."""
-        self.client.flushall()
-        self.client.script_flush()
-        self._late.clear()
-        for key, entries in content.items():
-            for entry_id, fields in entries:
-                self.client.xadd(key, fields, entry_id)  # type: ignore[arg-type]
+        self._values = {key: value.copy() for key, value in content.items()}
 
-    # Calls.
+    # Streams.
 
-    def call(
-        self, caller: Caller, timeout_s: float, command: Callable[[], _Reply]
-    ) -> _Reply:
-        """Carry out one call of the product, or let it fail."""
-        self.call_count += 1
-        caller.before_call()
-        if caller.is_cut_from(self):
-            self._pass_time(caller, timeout_s)
-            raise redis.TimeoutError("the network is cut")
-        if self.is_gone:
-            _refuse()
-        if self.is_stopped:
-            self._late.append(command)
-            self._pass_time(caller, timeout_s)
-            raise redis.TimeoutError("stopped")
-        if self.unanswered_share and self.rng.random() < self.unanswered_share:
-            self._lose_answer(caller, timeout_s, command)
-        if self.slow_share and self.rng.random() < self.slow_share:
-            return self._take_time(caller, timeout_s, command)
-        return self._execute(caller, command)
+    def xadd(self, key: str, fields: Mapping[bytes, bytes], entry_id: str) -> None:
+        stream = self._values.setdefault(key, _Stream())
+        assert isinstance(stream, _Stream)
+        try:
+            stream.add(_id(entry_id), dict(fields))
+        finally:
+            if not stream.ids:
+                del self._values[key]
 
-    def _execute(self, caller: Caller, command: Callable[[], _Reply]) -> _Reply:
-        reply = command()
-        caller.after_call()
-        return reply
+    def xrange(
+        self, key: str, least: str = "-", most: str = "+", count: int | None = None
+    ) -> Entries:
+        stream = self._stream(key)
+        return stream.entries(stream.between(least, most)[:count])
 
-    def _lose_answer(
-        self, caller: Caller, timeout_s: float, command: Callable[[], object]
-    ) -> None:
-        if self.rng.random() < 0.5:
-            command()
-        if self.rng.random() < 0.5:
-            self._pass_time(caller, timeout_s)
-            raise redis.TimeoutError("no answer")
-        raise redis.ConnectionError("connection closed by server")
+    def xrevrange(
+        self, key: str, most: str = "+", least: str = "-", count: int | None = None
+    ) -> Entries:
+        stream = self._stream(key)
+        return stream.entries(stream.between(least, most)[::-1][:count])
 
-    def _take_time(
-        self, caller: Caller, timeout_s: float, command: Callable[[], _Reply]
-    ) -> _Reply:
-        takes_s = self.rng.random() * self.slow_max_s
-        share = self.rng.random()
-        if takes_s > timeout_s:
-            self.agenda.later(takes_s, lambda: self._execute_late(caller, command))
-            self._pass_time(caller, timeout_s)
-            raise redis.TimeoutError("slow")
-        self._pass_time(caller, takes_s * share)
-        if self.is_gone:
-            raise redis.ConnectionError("connection closed by server")
-        reply = command()
-        self.on_grown()
-        self._pass_time(caller, takes_s * (1 - share))
-        caller.after_call()
-        return reply
+    def xread(
+        self, after: Mapping[str, str], count: int | None, block: int | None
+    ) -> list[list[object]]:
+        """Never waits: whoever follows a simulated stream is woken when it grows."""
+        found = [
+            [key.encode(), self.xrange(key, f"({entry_id}", "+", count)]
+            for key, entry_id in after.items()
+        ]
+        return [pair for pair in found if pair[1]]
 
-    def _execute_late(self, caller: Caller, command: Callable[[], object]) -> None:
-        # Of a killed process it came before its next one: Redis takes them in order.
-        if not (self.is_gone or caller.killed):
-            command()
-            self.on_grown()
+    # Other keys.
 
-    def _pass_time(self, caller: Caller, duration_s: float) -> None:
-        """Let everybody else go on while this caller waits."""
-        if self._under_way >= _NESTED_COUNT_MAX:
-            return
-        self._under_way += 1
-        self.agenda.run(duration_s)
-        self._under_way -= 1
-        caller.before_call()
+    def delete(self, *keys: str) -> int:
+        return sum(self._values.pop(key, None) is not None for key in keys)
 
+    def hgetall(self, key: str) -> dict[bytes, bytes]:
+        found = self._values.get(key, {})
+        assert isinstance(found, dict)
+        return dict(found)
 
-class GatedStreams(Streams):
-    """The streams in one Redis, for one client of one process."""
+    def setrange(self, key: str, offset: int, value: str) -> int:
+        """As `Streams.probe` calls it: a write that changes nothing."""
+        assert (offset, value) == (0, ""), "only this one is known"
+        return 0
 
-    def __init__(self, place: SimulatedRedis, caller: Caller, timeout_s: float) -> None:
-        super().__init__(place.new_client(), PAIR, name=place.name)
-        self._place = place
-        self._caller = caller
-        self._timeout_s = timeout_s
+    def ping(self) -> bool:
+        return True
 
-    def append(
-        self, origin: Origin, after: EventId, batch: Sequence[Stored]
-    ) -> EventId | None:
-        found = super().append(origin, after, batch)
-        self._place.on_grown()
+    def close(self) -> None:
+        """There is no connection."""
+
+    # Scripts.
+
+    def register_script(self, script: str) -> Callable[[list[str], list[Any]], bytes]:
+        """The product's own two scripts, in Python."""
+        run = {_APPEND: self._append, _SWAP: self._swap}[script]
+        return lambda keys, args: run(keys, args)
+
+    def _append(self, keys: list[str], arguments: list[Any]) -> bytes:
+        last = self._last(keys[0])
+        if last.decode() != arguments[0]:
+            return last
+        for entry_id, blob in zip(arguments[1::2], arguments[2::2], strict=True):
+            self.xadd(keys[0], {b"e": blob}, entry_id)
+        return b"appended"
+
+    def _swap(self, keys: list[str], arguments: list[str]) -> bytes:
+        places = [keys[at : at + 4] for at in range(1, len(keys), 4)]
+        named = [arguments[at : at + 3] for at in range(0, len(arguments), 3)]
+        for (stream, *_), (last, *_) in zip(places, named, strict=True):
+            if self._last(stream).decode() != last:
+                return self._last(stream)
+        for (stream, making, archiving, archive), (_, name, archived) in zip(
+            places, named, strict=True
+        ):
+            if archiving in self._values:
+                self._values[archive] = self._values.pop(archiving)
+                archives = cast(
+                    dict[bytes, bytes], self._values.setdefault(keys[0], {})
+                )
+                archives[name.encode()] = archived.encode()
+            before = self.xrange(stream)
+            self._values.pop(stream, None)
+            if making in self._values:
+                self._values[stream] = self._values.pop(making)
+            gone = [entry for entry in before if entry not in self.xrange(stream)]
+            self.on_replaced(stream, gone, self.xrange(archive))
+        return b"swapped"
+
+    def _last(self, key: str) -> bytes:
+        found = self.xrevrange(key, count=1)
+        return found[0][0] if found else b"0-0"
+
+    def _stream(self, key: str) -> _Stream:
+        found = self._values.get(key)
+        if found is None:
+            return _Stream()
+        assert isinstance(found, _Stream)
         return found
 
-    def follow(
-        self, origin: Origin, after: EventId, count: int, block_ms: int
-    ) -> list[Stored]:
-        """Without waiting: the simulation asks again when something has grown."""
-        return self.read(origin, after, count)
 
-    def _call(self, command: Callable[[], _Reply]) -> _Reply:
-        place = self._place
-        return super()._call(lambda: place.call(self._caller, self._timeout_s, command))
+def _id(text: str) -> Id:
+    ms, _, n = text.partition("-")
+    return int(ms), int(n)
 
 
-def stored(place: SimulatedRedis, origin: Origin) -> list[Stored]:
-    """Everything in a stream, whatever is wrong with its Redis."""
-    return Streams(place.client, PAIR, name=place.name).read(origin, START, _ALL)
+def _least(text: str) -> Id:
+    if text == "-":
+        return _LEAST
+    if text.startswith("("):
+        ms, n = _id(text[1:])
+        return ms, n + 1
+    return _id(text)
 
 
-def _refuse() -> None:
-    try:
-        raise ConnectionRefusedError("nobody listens")
-    except ConnectionRefusedError as error:
-        raise redis.ConnectionError(str(error))  # noqa: B904 as redis-py does
+def _raw(entry_id: Id) -> bytes:
+    return b"%d-%d" % entry_id

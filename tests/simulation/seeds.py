@@ -76,7 +76,8 @@ class _Run:
             counts[f"write {write.outcome}"] += 1
         for node in world.nodes.values():
             counts["conflicts"] += node.store.snapshot.conflict_count
-        counts["lost for good"] = len(world.lost_alone)
+        counts["events lost by Redis"] = world.ledger.lost_count
+        counts["events lost for good"] = len(world.ledger.lost)
         return counts
 
     def _let_fail(self) -> None:

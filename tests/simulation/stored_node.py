@@ -21,6 +21,7 @@ from eventstore import (
     JsonValue,
     Kind,
     Origin,
+    Replication,
     SecondWriter,
 )
 from node.config import NodeConfig
@@ -41,8 +42,9 @@ from node.situation import (
     ThawWrites,
 )
 from tests.simulation.following import Following
+from tests.simulation.ledger import Identity, identity_of
 from tests.simulation.network import LATENCY_S
-from tests.simulation.redis_in_memory import (
+from tests.simulation.failing_redis import (
     GatedStreams,
     KilledHere,
     SimulatedRedis,
@@ -155,8 +157,10 @@ class StoredNode(Node):
         self.counts = Counts()
         self.service_states: list[State] = []
         """What its callbacks were told."""
+        self.memory: set[Identity] = set()
+        """Events that this process holds, whatever becomes of Redis."""
         self._problem: str | None = None
-        self._probing = False
+        self._probing = self._checking = False
         self._ready = False
         self._jobs = JobsInTurn(self, lambda: 0.0)
         self._service = JobsInTurn(self, lambda: world.rng.choice(CALLBACKS_TAKE_S))
@@ -170,10 +174,17 @@ class StoredNode(Node):
             peer=peer,
             prevailing=Origin(Role.MASTER.value),
             wall_ns=MachineClock(self).wall_ns,
+            on_folded=lambda event, _: self.memory.add(identity_of(event)),
             applied_within_s=0.0,
         )
-        source = GatedStreams(redis[self.role.other], self, READER_TIMEOUT_S)
-        self.following = Following(self, source)
+        self.replication = Replication(
+            self.store,
+            GatedStreams(redis[self.role.other], self, READER_TIMEOUT_S),
+            own=own,
+            peer=peer,
+            now_s=lambda: self.now_s,
+        )
+        self.following = Following(self, self.replication)
         self.shells = _Shells(self, replicator=self.following)
         self.shells.on_state_change(self._on_state_change)
 
@@ -189,7 +200,9 @@ class StoredNode(Node):
     def _begin(self) -> None:
         try:
             self.store.open()
+            self.memory |= self.world.identities(self.role)
             self.world.network.listening[self.role] = self
+            self._get_lost_events_back()
             self._open_stream()
         except EventStoreError as error:
             self.world.node_failed(self, f"cannot start: {error}")
@@ -199,6 +212,12 @@ class StoredNode(Node):
         self._ready = True
         self.tick()
         self._check_redis()
+
+    def _get_lost_events_back(self) -> None:
+        try:
+            self.replication.recover()
+        except EventStoreError as error:
+            self.world.note(f"{self.role}: losses are not known yet: {error}")
 
     def _open_stream(self) -> None:
         snapshot = self.store.snapshot
@@ -281,12 +300,26 @@ class StoredNode(Node):
             return
         else:
             self._problem = None
-            self.shells.bookkeeping.retry()
+            self._check_store_later()
         finally:
             self._probing = False
+
+    def _check_store_later(self) -> None:
+        """The product checks beside other work on Redis, and leaves out what that holds."""
+        if not self._checking:
+            self._checking = True
+            self.submit(self._check_store)
+
+    def _check_store(self) -> None:
+        self._checking = False
+        try:
+            self.store.check()
+        except EventStoreError as error:
+            self._problem = str(error)
         if isinstance(self.store.broken, SecondWriter):
             self.world.fail(f"{self.role}: {self.store.broken}")
             self.world.node_failed(self, str(self.store.broken))
+        self.shells.bookkeeping.retry()
 
     # The loop.
 
@@ -329,6 +362,11 @@ class StoredNode(Node):
         self.serving = change.state is State.ACTIVE
         self.service_states.append(change.state)
 
+    def _is_ready(self) -> bool:
+        store = self.store
+        hindered = store.broken is not None or store.hindrance is not None
+        return self._ready and self._problem is None and not hindered
+
     def _facts(self) -> Facts:
         snapshot, setting = self.store.snapshot, self.shells.replication.current
         pause = self.shells.takeover.current
@@ -341,7 +379,7 @@ class StoredNode(Node):
             entry_count=snapshot.entry_count,
             fold_version=FOLD_VERSION,
             problems=problems,
-            ready=self._ready and not problems and self.store.broken is None,
+            ready=self._is_ready(),
             replicating=self.following.progress.connected,
             replication_revision=setting.revision,
             replication_enabled=setting.enabled,

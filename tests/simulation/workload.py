@@ -24,7 +24,7 @@ from eventstore import (
 )
 from node.roles import Role
 from tests.simulation.pair_world import PairWorld
-from tests.simulation.redis_in_memory import KilledHere
+from tests.simulation.failing_redis import KilledHere
 from tests.simulation.stored_node import StoredNode
 
 KEYS = [f"users/{name}" for name in ("alice", "bob", "carol", "dave", "erin", "frank")]
