@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 from random import Random
 
 import attrs
@@ -17,6 +19,9 @@ MEAN_GAP_S = 10.0
 """Between two faults."""
 CLOCK_STEP_S = 2 * 3600.0
 SWITCH_GAP_S = 15.0
+SNAPSHOT_EACH_S = 1.0
+"""As `appendfsync everysec`: what a machine that loses power may forget."""
+SNAPSHOT_COUNT = 30
 
 
 @attrs.frozen
@@ -31,11 +36,13 @@ class Fault:
 class Faults:
     """Lets things fail at random moments, also several at once, until `mend`."""
 
-    def __init__(self, world: PairWorld, rng: Random, *, losing_data: bool) -> None:
+    def __init__(self, world: PairWorld, rng: Random) -> None:
         self._world = world
         self._rng = rng
         self._going_on = True
-        self._snapshots: dict[Role, list[Content]] = {role: [] for role in Role}
+        self._snapshots: dict[Role, deque[Content]] = {
+            role: deque(maxlen=SNAPSHOT_COUNT) for role in Role
+        }
         self._table = [
             Fault("connections reset", self._reset),
             Fault("connections crossing", self._cross),
@@ -55,12 +62,11 @@ class Faults:
             Fault("answers lost", self._answers_lost),
             Fault("wall clock step", self._step_clock),
             Fault("replication off", self._replication_off),
+            Fault("Redis emptied", self._redis_emptied),
+            Fault("Redis rolled back", self._redis_rolled_back, 2.0),
+            Fault("rolled back, unknown to all", self._rolled_back_unknown, 2.0),
+            Fault("power cut", self._power_cut),
         ]
-        if losing_data:
-            self._table += [
-                Fault("Redis emptied", self._redis_emptied),
-                Fault("Redis rolled back", self._redis_rolled_back),
-            ]
 
     def start(self) -> None:
         """Begin, on a network and clocks of random quality."""
@@ -71,7 +77,7 @@ class Faults:
             place.slow_share, place.slow_max_s = 0.05, 0.1
         world.later(rng.expovariate(1 / MEAN_GAP_S), self._next)
         world.later(rng.expovariate(1 / SWITCH_GAP_S), self._order_now_and_then)
-        world.later(rng.uniform(3.0, 20.0), self._take_snapshots)
+        self._take_snapshots()
 
     def mend(self) -> None:
         """End every fault, and run what does not."""
@@ -274,14 +280,14 @@ class Faults:
     def _take_snapshots(self) -> None:
         for role, place in self._world.redis.items():
             self._snapshots[role].append(place.memory.content())
+        self._later(SNAPSHOT_EACH_S, self._take_snapshots)
 
     def _redis_emptied(self) -> None:
         self._lose(self._role(), {})
 
     def _redis_rolled_back(self) -> None:
         role = self._role()
-        if self._snapshots[role]:
-            self._lose(role, self._rng.choice(self._snapshots[role]))
+        self._lose(role, self._rng.choice(self._snapshots[role]))
 
     def _lose(self, role: Role, content: Content) -> None:
         """Redis comes back from another file, with or without its node."""
@@ -294,6 +300,39 @@ class Faults:
             self._some_s(0.05, 10.0),
             lambda: self._world.lose_data(role, content),
         )
+
+    def _rolled_back_unknown(self) -> None:
+        """A machine starts from an old file while its peer cannot tell it so.
+
+        What is written there meanwhile forks from what was lost, the more so when the clock
+        is as old as the file.
+        """
+        role, rng = self._role(), self._rng
+        node = self._world.nodes[role]
+        self._world.network.silence(*Role)
+        self._disturb(self._some_s(3.0, 20.0), self._world.network.heal)
+        if not node.dead:
+            self._world.kill(node)
+            self._later(
+                self._some_s(0.02, 2.0), lambda: self._world.launch_if_gone(node)
+            )
+        if rng.random() < 0.5:
+            self._world.wall_step_s[role] -= rng.uniform(0.0, CLOCK_STEP_S)
+        self._world.lose_data(role, rng.choice([{}, *self._snapshots[role]]))
+
+    def _power_cut(self) -> None:
+        """One machine, or both: what was not on disk yet is gone."""
+        for role in self._rng.choice([[Role.MASTER], [Role.STANDBY], list(Role)]):
+            node = self._world.nodes[role]
+            if not node.dead:
+                self._world.kill(node)
+            newest = self._snapshots[role][-1]
+            self._leave(
+                role,
+                self._some_s(0.5, 10.0),
+                partial(self._world.lose_data, role, newest),
+            )
+            self._start_again(node)
 
     # Clocks and operators.
 

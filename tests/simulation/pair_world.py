@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from random import Random
 
-from eventstore import START, Origin
+from eventstore import START, Event, Origin, codec
 from eventstore.streams import Stored
 from node.roles import Role, State
 from node.situation import ChangeState
@@ -200,6 +200,15 @@ class PairWorld(World):
     def stored(self, role: Role, origin: Origin) -> list[Stored]:
         """A stream in the Redis of `role`."""
         return stored(self.redis[role], origin)
+
+    def events(self, role: Role) -> list[Event]:
+        """The events of both streams in the Redis of `role`, those that can be read."""
+        found = (
+            codec.decode(origin, event_id, blob)
+            for origin in ORIGINS
+            for event_id, blob in self.stored(role, origin)
+        )
+        return [event for event in found if isinstance(event, Event)]
 
     def state_of(self, role: Role) -> State | None:
         return self.nodes[role].core.state if self.is_running(role) else None

@@ -10,11 +10,11 @@ from random import Random
 
 import attrs
 
-from eventstore import Put
+from eventstore import Kind, Put
 from node.roles import Role
 from tests.simulation.checks import check_histories, differences
 from tests.simulation.faults import Faults, set_replication
-from tests.simulation.pair_world import PairWorld, logged
+from tests.simulation.pair_world import ORIGINS, PairWorld, logged
 from tests.simulation.workload import Outcome, Workload
 
 FAULTS_S = 60.0
@@ -35,10 +35,10 @@ class Result:
     simulated_s: float
 
 
-def run_seed(seed: int, *, losing_data: bool = False) -> Result:
+def run_seed(seed: int) -> Result:
     """Simulate it; the same seed gives the same trace."""
     world = PairWorld(seed)
-    run = _Run(world, losing_data)
+    run = _Run(world)
     with logged(world):
         try:
             problems = tuple(run.problems())
@@ -51,11 +51,11 @@ def run_seed(seed: int, *, losing_data: bool = False) -> Result:
 class _Run:
     """The phases of a seed."""
 
-    def __init__(self, world: PairWorld, losing_data: bool) -> None:
+    def __init__(self, world: PairWorld) -> None:
         self._world = world
         seeds = world.rng
         self._workload = Workload(world, Random(seeds.random()))
-        self._faults = Faults(world, Random(seeds.random()), losing_data=losing_data)
+        self._faults = Faults(world, Random(seeds.random()))
 
     def problems(self) -> Iterator[str]:
         """What was found; nothing: all is well."""
@@ -76,6 +76,14 @@ class _Run:
             counts[f"write {write.outcome}"] += 1
         for node in world.nodes.values():
             counts["conflicts"] += node.store.snapshot.conflict_count
+        counts["events"] = sum(
+            len(world.stored(Role.MASTER, origin)) for origin in ORIGINS
+        )
+        for event in world.events(Role.MASTER):
+            if event.kind == Kind.STREAM_RECOVERED and isinstance(event.value, dict):
+                counts["recoveries"] += 1
+                for name in ("taken", "kept", "anew", "missing"):
+                    counts[f"recovery: events {name}"] += event.value[name]
         counts["events lost by Redis"] = world.ledger.lost_count
         counts["events lost for good"] = len(world.ledger.lost)
         return counts
