@@ -85,6 +85,8 @@ class Replication:
             if page:
                 self._store.take(page)
         complete = len(page) < PAGE_EVENT_COUNT
+        if complete:
+            self._store.meet_copy()
         complete_at_s = self._now_s() if complete else self.progress.complete_at_s
         self.progress = Progress(True, None, complete_at_s)
 

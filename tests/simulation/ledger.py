@@ -7,7 +7,7 @@ back: that is the limit of what `appendfsync` promises, and the only excuse ther
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import attrs
 
@@ -22,14 +22,20 @@ def identity_of(event: Event) -> Identity:
     return event.origin, event.id, event.digest
 
 
+def all_identities_of(event: Event) -> Iterator[Identity]:
+    """Of an event, and of the one that it was before a recovery."""
+    yield identity_of(event)
+    if event.recovered is not None:
+        yield event.origin, event.recovered.id, event.recovered.digest
+
+
 def identities(origin: Origin, stream: Iterable[Stored]) -> set[Identity]:
     """Which events are in a stream, as themselves or appended anew by a recovery."""
     found: set[Identity] = set()
     for event_id, blob in stream:
         event = codec.decode(origin, event_id, blob)
-        found.add((origin, event_id, event.digest))
-        if isinstance(event, Event) and event.recovered is not None:
-            found.add((origin, event.recovered.id, event.recovered.digest))
+        if isinstance(event, Event):
+            found.update(all_identities_of(event))
     return found
 
 

@@ -42,7 +42,7 @@ from node.situation import (
     ThawWrites,
 )
 from tests.simulation.following import Following
-from tests.simulation.ledger import Identity, identity_of
+from tests.simulation.ledger import Identity, all_identities_of
 from tests.simulation.network import LATENCY_S
 from tests.simulation.failing_redis import (
     GatedStreams,
@@ -174,7 +174,7 @@ class StoredNode(Node):
             peer=peer,
             prevailing=Origin(Role.MASTER.value),
             wall_ns=MachineClock(self).wall_ns,
-            on_folded=lambda event, _: self.memory.add(identity_of(event)),
+            on_folded=lambda event, _: self.memory.update(all_identities_of(event)),
             applied_within_s=0.0,
         )
         self.replication = Replication(
@@ -317,7 +317,7 @@ class StoredNode(Node):
         except EventStoreError as error:
             self._problem = str(error)
         if isinstance(self.store.broken, SecondWriter):
-            self.world.fail(f"{self.role}: {self.store.broken}")
+            self.world.check_second_writer(self)
             self.world.node_failed(self, str(self.store.broken))
         self.shells.bookkeeping.retry()
 

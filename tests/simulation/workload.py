@@ -23,6 +23,7 @@ from eventstore import (
     WritesFrozen,
 )
 from node.roles import Role
+from tests.simulation.ledger import identity_of
 from tests.simulation.pair_world import PairWorld
 from tests.simulation.failing_redis import KilledHere
 from tests.simulation.stored_node import StoredNode
@@ -122,7 +123,7 @@ class Workload:
             write.events = node.append(write.changes, write.reason, expected)
             write.outcome = Outcome.ACKNOWLEDGED
             self._check_vectors(node, write, known)
-            self._world.acknowledged[node.role] = write.events[-1].id
+            self._world.acknowledged[node.role] += map(identity_of, write.events)
             self._note(node, f"wrote {write.number}: {_named(write.events)}")
         except NOTHING_STORED as error:
             write.outcome = Outcome.NOTHING_STORED
