@@ -540,8 +540,9 @@ class EventStore:
     def compare_own(self, claimed: EventId, digest: bytes) -> bool:
         """The peer's copy of our own stream ends with `claimed`: is that event here?
 
-        False: not yet, so ask again. If Redis has not got it, or another one in its place, events were lost, and no change
-        is taken until they are back: what was written meanwhile would fork.
+        False: not yet, so ask again. If Redis has not got it, or another one in its place,
+        events were lost, and no change is taken until they are back: what was written
+        meanwhile would fork.
 
         Raises:
             StoreUnavailable, DamagedEvent: that could not be found out.

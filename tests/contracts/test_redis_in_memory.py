@@ -31,7 +31,9 @@ class Caller:
             lambda: streams.append(origin := self._origin(), *self._behind(origin)),
             lambda: streams.read(self._origin(), self._id(), self._count()),
             lambda: streams.read_back(
-                self._origin(), self._rng.choice([None, *STREAM_ENDS[1:]]), self._count()
+                self._origin(),
+                self._rng.choice([None, *STREAM_ENDS[1:]]),
+                self._count(),
             ),
             lambda: streams.last(self._origin()),
             lambda: streams.at(self._origin(), self._id()),

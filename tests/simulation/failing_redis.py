@@ -14,7 +14,7 @@ import attrs
 import redis
 
 from eventstore import START, EventId, Origin, Streams
-from eventstore.streams import Stored
+from eventstore.memory import Stored
 from tests.simulation.network import Agenda
 from tests.simulation.redis_in_memory import Content, RedisInMemory
 from tests.support.histories import PAIR

@@ -8,6 +8,7 @@ back: that is the limit of what `appendfsync` promises, and the only excuse ther
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 import attrs
 
@@ -31,12 +32,20 @@ def all_identities_of(event: Event) -> Iterator[Identity]:
 
 def identities(origin: Origin, stream: Iterable[Stored]) -> set[Identity]:
     """Which events are in a stream, as themselves or appended anew by a recovery."""
-    found: set[Identity] = set()
-    for event_id, blob in stream:
-        event = codec.decode(origin, event_id, blob)
-        if isinstance(event, Event):
-            found.update(all_identities_of(event))
-    return found
+    return {
+        identity
+        for event_id, blob in stream
+        for identity in _identities_in(origin, event_id, blob)
+    }
+
+
+@lru_cache(maxsize=1 << 14)
+def _identities_in(
+    origin: Origin, event_id: EventId, blob: bytes
+) -> tuple[Identity, ...]:
+    event = codec.decode(origin, event_id, blob)
+    assert isinstance(event, Event), "this version wrote it"
+    return tuple(all_identities_of(event))
 
 
 @attrs.define

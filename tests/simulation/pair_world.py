@@ -10,7 +10,7 @@ from functools import partial
 from random import Random
 
 from eventstore import Event, Origin, codec
-from eventstore.streams import Stored
+from eventstore.memory import Stored
 from node.roles import Role, State
 from node.situation import ChangeState
 from tests.simulation.failing_redis import SimulatedRedis, stored

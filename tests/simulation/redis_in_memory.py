@@ -103,7 +103,7 @@ class RedisInMemory:
         self, after: Mapping[str, str], count: int | None, block: int | None
     ) -> list[list[object]]:
         """Never waits: whoever follows a simulated stream is woken when it grows."""
-        found = [
+        found: list[list[object]] = [
             [key.encode(), self.xrange(key, f"({entry_id}", "+", count)]
             for key, entry_id in after.items()
         ]

@@ -82,8 +82,8 @@ class _Run:
         for event in world.events(Role.MASTER):
             if event.kind == Kind.STREAM_RECOVERED and isinstance(event.value, dict):
                 counts["recoveries"] += 1
-                for name in ("taken", "kept", "anew", "missing"):
-                    counts[f"recovery: events {name}"] += event.value[name]
+                for name in ("taken", "kept", "anew"):
+                    counts[f"events {name} by recovery"] += int(str(event.value[name]))
         counts["events lost by Redis"] = world.ledger.lost_count
         counts["events lost for good"] = len(world.ledger.lost)
         return counts

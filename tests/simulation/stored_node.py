@@ -41,14 +41,14 @@ from node.situation import (
     RunCallbacks,
     ThawWrites,
 )
-from tests.simulation.following import Following
-from tests.simulation.ledger import Identity, all_identities_of
-from tests.simulation.network import LATENCY_S
 from tests.simulation.failing_redis import (
     GatedStreams,
     KilledHere,
     SimulatedRedis,
 )
+from tests.simulation.following import Following
+from tests.simulation.ledger import Identity, all_identities_of, identities
+from tests.simulation.network import LATENCY_S
 from tests.simulation.world import Node
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class JobsInTurn:
 
 
 class _Shells(Shells):
-    """Waits for a head on the agenda."""
+    """Waits for a head on the agenda, and runs callbacks without threads."""
 
     def __init__(self, node: StoredNode, *, replicator: Following) -> None:
         self._node = node
@@ -143,6 +143,9 @@ class _Shells(Shells):
 
         look()
 
+    def _run_callbacks(self, change: StateChange) -> None:
+        self._node.told(change)
+
 
 class StoredNode(Node):
     """One process over its Redis. `begin` it once."""
@@ -157,8 +160,7 @@ class StoredNode(Node):
         self.counts = Counts()
         self.service_states: list[State] = []
         """What its callbacks were told."""
-        self.memory: set[Identity] = set()
-        """Events that this process holds, whatever becomes of Redis."""
+        self._held: set[Identity] = set()
         self._problem: str | None = None
         self._probing = self._checking = False
         self._ready = False
@@ -174,7 +176,7 @@ class StoredNode(Node):
             peer=peer,
             prevailing=Origin(Role.MASTER.value),
             wall_ns=MachineClock(self).wall_ns,
-            on_folded=lambda event, _: self.memory.update(all_identities_of(event)),
+            on_folded=lambda event, _: self._held.update(all_identities_of(event)),
             applied_within_s=0.0,
         )
         self.replication = Replication(
@@ -186,7 +188,6 @@ class StoredNode(Node):
         )
         self.following = Following(self, self.replication)
         self.shells = _Shells(self, replicator=self.following)
-        self.shells.on_state_change(self._on_state_change)
 
     def new_jobs(self, name: str) -> JobsInTurn:
         return self._service if name == "service" else self._jobs
@@ -200,7 +201,6 @@ class StoredNode(Node):
     def _begin(self) -> None:
         try:
             self.store.open()
-            self.memory |= self.world.identities(self.role)
             self.world.network.listening[self.role] = self
             self._get_lost_events_back()
             self._open_stream()
@@ -247,6 +247,13 @@ class StoredNode(Node):
         super().resume(tick_first=tick_first)
         self._jobs.go_on()
         self._service.go_on()
+
+    @property
+    def memory(self) -> set[Identity]:
+        """Events that this process holds or ever held, whatever becomes of Redis."""
+        for origin, tail in self.store._known.tails.items():
+            self._held |= identities(origin, tail)
+        return self._held
 
     # As a caller of Redis.
 
@@ -358,7 +365,8 @@ class StoredNode(Node):
             case _:
                 super()._carry_out(effect)
 
-    def _on_state_change(self, change: StateChange) -> None:
+    def told(self, change: StateChange) -> None:
+        """As a callback of the host's."""
         self.serving = change.state is State.ACTIVE
         self.service_states.append(change.state)
 

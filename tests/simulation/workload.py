@@ -23,9 +23,9 @@ from eventstore import (
     WritesFrozen,
 )
 from node.roles import Role
+from tests.simulation.failing_redis import KilledHere
 from tests.simulation.ledger import identity_of
 from tests.simulation.pair_world import PairWorld
-from tests.simulation.failing_redis import KilledHere
 from tests.simulation.stored_node import StoredNode
 
 KEYS = [f"users/{name}" for name in ("alice", "bob", "carol", "dave", "erin", "frank")]
