@@ -1,20 +1,24 @@
 # make run   sets everything up and runs a whole pair on this machine
 # make test  sets everything up and runs every check
 # make chaos MINUTES=10   breaks a real pair in every way we know, and loses nothing
+# make simulate SEEDS=10000  breaks that many simulated pairs at random; --seed N replays one
 PYTHON ?= python3
+SEEDS ?= 1000
+MINUTES ?= 10
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-MINUTES ?= 10
-
-.PHONY: run test check format docs chaos clean
+.PHONY: run test simulate chaos check format docs clean
 
 run: $(READY)
 	@exec $(BIN)/python -m node pair
 
 test: check
 	$(BIN)/python -m pytest
+
+simulate: $(READY)
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
 # More options: python -m tests.chaos --help
 chaos: $(READY)

@@ -85,6 +85,8 @@ class Replication:
             if page:
                 self._store.take(page)
         complete = len(page) < PAGE_EVENT_COUNT
+        if complete:
+            self._store.meet_copy()
         complete_at_s = self._now_s() if complete else self.progress.complete_at_s
         self.progress = Progress(True, None, complete_at_s)
 
@@ -176,15 +178,24 @@ class Replicator:
 
     def _run(self) -> None:
         while self._await_work():
-            try:
-                self._turn()
-            except (StreamForked, DamagedEvent) as error:
-                self._stand_still(error, logging.ERROR)
-            except EventStoreError as error:
-                self._stand_still(error, logging.WARNING)
-            except Exception:  # noqa: BLE001 the thread must outlive any bug
-                _log.exception("replication failed; trying again")
-                self._stand_still(EventStoreError("internal error"), logging.ERROR)
+            if not self.step():
+                with self._changed:
+                    self._changed.wait_for(lambda: self._stopping, RETRY_S)
+
+    def step(self) -> bool:
+        """One turn, whatever comes of it; False: it stands still, and says why."""
+        try:
+            self._turn()
+        except (StreamForked, DamagedEvent) as error:
+            self._stand_still(error, logging.ERROR)
+        except EventStoreError as error:
+            self._stand_still(error, logging.WARNING)
+        except Exception:  # noqa: BLE001 the thread must outlive any bug
+            _log.exception("replication failed; trying again")
+            self._stand_still(EventStoreError("internal error"), logging.ERROR)
+        else:
+            return True
+        return False
 
     def _turn(self) -> None:
         if not self._enabled:
@@ -217,5 +228,3 @@ class Replicator:
             _log.log(level, "replication stands still: %s", text)
             self._logged = text
         self._replication.pause(text)
-        with self._changed:
-            self._changed.wait_for(lambda: self._stopping, RETRY_S)

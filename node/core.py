@@ -207,7 +207,7 @@ class Core:
         """When a switch for sickness was begun here last."""
         self._state_from_s = now_s
         self._yield_count = 0
-        self._given_way: GivenWay | None = None
+        self.given_way: GivenWay | None = None
         """How this node gave way to an active peer, until that is told of."""
         self._alone_heads: Heads = {}
         """All that was known when, as this node knew, not both were active yet."""
@@ -548,7 +548,7 @@ class Core:
             elif isinstance(effect, RecordBothActive):
                 self._end_given_way()
                 self._yield_count += 1
-                self._given_way = GivenWay(
+                self.given_way = GivenWay(
                     from_s=self._state_from_s,
                     yielded_s=now_s,
                     next_sequence=self._sequence + 1,
@@ -616,22 +616,22 @@ class Core:
 
     def _tell_both_active(self, now_s: float) -> None:
         """That both were active is told with the peer's part in it, once that is here."""
-        found, peer = self._given_way, self.peer
+        found, peer = self.given_way, self.peer
         if found is None:
             return
         if peer is not None and peer.state is State.ACTIVE:
             found = found.told(peer, self._peer_state_from_s)
-            self._given_way = found
+            self.given_way = found
         peer_lost = self.detector.verdict(now_s) is not None
         if found.is_due(self._facts().heads, now_s, peer_lost=peer_lost):
             self._end_given_way()
 
     def _end_given_way(self) -> None:
-        if self._given_way is not None:
+        if self.given_way is not None:
             assert self._turned_s is not None, "it has heard the peer"
-            found = self._given_way.summary(self._facts().heads, self._turned_s)
+            found = self.given_way.summary(self._facts().heads, self._turned_s)
             self._effects.append(found)
-            self._given_way = None
+            self.given_way = None
 
     def _check_waiting(self, now_s: float) -> None:
         waiting = self.waiting

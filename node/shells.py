@@ -85,7 +85,7 @@ class Shells:
         self._acknowledged = threading.Condition()
         self._peer: Heartbeat | None = None
         self._compared_with: str | None = None
-        """The peer's process whose copy of the own stream was looked at."""
+        """The peer's process whose copy of the own stream was found to be a part of it."""
         self._unreadable: str | None = "which format the peer writes is not known yet"
         """Why its events are not copied although replication is on."""
         self.replication = PairSetting(
@@ -368,13 +368,12 @@ class Shells:
         met = heartbeat.instance == self._compared_with
         if head is None or not may_be_missing(ours, head, met=met):
             return
-        self._compared_with = heartbeat.instance
 
         def compare() -> None:
             try:
-                self._store.compare_own(
-                    EventId.parse(head.id), bytes.fromhex(head.digest)
-                )
+                claimed, digest = EventId.parse(head.id), bytes.fromhex(head.digest)
+                if self._store.compare_own(claimed, digest):
+                    self._compared_with = heartbeat.instance
             except (EventStoreError, ValueError) as error:
                 _log.warning("cannot compare with the peer's copy: %s", error)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import pytest
 
@@ -313,6 +313,101 @@ def test_a_second_writer_whose_clock_was_set_back_is_not_taken_for_a_loss(
     clock.ms -= 1
     with pytest.raises(SecondWriter):
         master.put("users/a", 4)
+
+
+def test_redis_may_fall_back_to_before_a_recovery_while_its_node_runs(
+    master: Node, standby: Node, lost: list[Event]
+) -> None:
+    lost.append(master.put("users/a", "in ignorance"))
+    then = master.saved()
+    master.recover(standby)
+    exchange(master, standby)
+    master.put_back(then)
+    master.store.check()
+    assert master.store.broken is None
+    master.recover(standby)
+    lost.append(master.put("users/a", "at the end"))
+    check(master, standby, lost)
+
+
+def test_what_both_redis_lost_comes_back_from_the_memory_of_the_peer(
+    master: Node, standby: Node
+) -> None:
+    """Simulation, seed 1249: taking what the peer wrote anew must not come first."""
+    made = [master.put("users/a", 0)]
+    exchange(master, standby)
+    then = master.saved(), standby.saved()
+    made += [master.put("users/a", n) for n in range(1, 4)]
+    exchange(master, standby)
+    standby.put_back(then[1])
+    master.put_back(then[0])
+    master.restart()
+    made.append(master.put("users/a", "in ignorance"))
+    steps = Replication(
+        standby.store, master.source(), own=STANDBY, peer=MASTER, now_s=lambda: 0.0
+    )
+    with pytest.raises(StreamForked, match="gets them back from here first"):
+        steps.turn(None, lambda: nullcontext(True))
+    master.recover(standby)
+    steps.turn(None, lambda: nullcontext(True))
+    check(master, standby, made)
+
+
+@pytest.mark.parametrize("written_first", [False, True])
+def test_an_event_that_is_nowhere_any_more_does_not_stop_a_node_for_ever(
+    master: Node, standby: Node, clock: Clock, written_first: bool
+) -> None:
+    """Simulation, seed 1103: the peer wrote knowing it, and then both Redis lost it."""
+    made = [master.put("users/a", 0)]
+    exchange(master, standby)
+    then = master.saved()
+    gone = master.put("users/a", "lost")
+    standby.pull(master)
+    made.append(standby.put("users/a", "knew it"))
+    standby.put_back({MASTER: then[MASTER], STANDBY: standby.stored()})
+    master.put_back(then)
+    master.restart()
+    standby.restart()
+    clock.ms -= HOUR_MS
+    with pytest.raises(StreamForked, match="lost events"):
+        master.pull(standby)
+    master.recover(standby)
+    if not written_first:
+        master.pull(standby)
+    new = master.put("users/a", "new")
+    assert new.id > gone.id, "the standby never knew it, and must not seem to"
+    check(master, standby, [*made, new])
+    (entry,) = master.store.entries("users/a")
+    assert entry.value == "new"
+
+
+def test_memory_follows_a_peer_that_lost_what_is_nowhere_any_more(
+    master: Node, standby: Node
+) -> None:
+    """Simulation, seed 903: what no stream has must not stay in the entries either."""
+    made = [master.put("users/a", 0)]
+    exchange(master, standby)
+    then = master.saved()
+    master.put("users/b", "lost")
+    exchange(master, standby)
+    standby.store._known.tails[MASTER] = type(standby.store._known.tails[MASTER])()
+    standby.client.delete(standby.streams.key(MASTER))
+    standby.store.check()
+    master.put_back(then)
+    master.restart()
+    standby.store.reload_copy()
+    made.append(master.put("users/c", "new"))
+    check(master, standby, made)
+    assert standby.store.get("users/b") is None
+
+
+def test_a_loss_that_the_peer_names_is_asked_about_until_it_is_back(
+    master: Node, standby: Node, lost: list[Event]
+) -> None:
+    last = lost[-1]
+    assert not master.store.compare_own(last.id, last.digest)
+    master.recover(standby)
+    assert master.store.compare_own(last.id, last.digest)
 
 
 def test_lost_events_come_back_while_replication_is_off(
