@@ -1,17 +1,21 @@
 # make run   sets everything up and runs a whole pair on this machine
 # make test  sets everything up and runs every check
+# make mutants  breaks the deciding code on purpose and sees that the tests notice
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test check format docs clean
+.PHONY: run test mutants check format docs clean
 
 run: $(READY)
 	@exec $(BIN)/python -m node pair
 
 test: check
 	$(BIN)/python -m pytest
+
+mutants: $(READY)
+	$(BIN)/python -m tests.mutants
 
 check: $(READY)
 	$(BIN)/ruff format --check .
