@@ -1,12 +1,13 @@
 # make run   sets everything up and runs a whole pair on this machine
 # make test  sets everything up and runs every check
 # make mutants  breaks the deciding code on purpose and sees that the tests notice
+# make fuzz  tries strange bytes on each parser, 60 s each or SECONDS=…
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test mutants check format docs clean
+.PHONY: run test mutants fuzz check format docs clean
 
 run: $(READY)
 	@exec $(BIN)/python -m node pair
@@ -16,6 +17,11 @@ test: check
 
 mutants: $(READY)
 	$(BIN)/python -m tests.mutants
+
+SECONDS := 60
+fuzz: $(READY)
+	-@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[fuzz]'
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 check: $(READY)
 	$(BIN)/ruff format --check .
@@ -39,4 +45,4 @@ $(READY): pyproject.toml
 	@touch $(READY)
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .fuzz .mypy_cache .pytest_cache .ruff_cache .hypothesis

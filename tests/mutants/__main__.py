@@ -43,7 +43,14 @@ LEFT_OUT = (
     "--deselect=tests/unit/test_supervision_table.py::test_the_page_is_not_stale",
 )
 NOT_COPIED = shutil.ignore_patterns(
-    ".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info", "build"
+    ".git",
+    ".venv",
+    ".fuzz",
+    "__pycache__",
+    ".*_cache",
+    ".hypothesis",
+    "*.egg-info",
+    "build",
 )
 LIMIT_FACTOR = 5
 """A run may take so many times what it takes unbroken: two run at a time, and machines are
