@@ -3,7 +3,7 @@
     python -m tests.mutants [--jobs N] [--only NAME]…
 
 Each mutant gets a copy of the tree of its own; the tree itself is never touched. Of the copy
-the tests run in three stages, those most likely to notice first, each up to its first failure. A
+the tests run in stages, those most likely to notice first, each up to its first failure. A
 catch counts when the same test fails again, alone, and passes without the mutant, so a
 stumbling machine catches nothing. A run that does not end within its limit is a catch too, and
 called a hang.
@@ -38,6 +38,11 @@ ROOT = Path(__file__).parents[2]
 MUTANTS = (*data.MUTANTS, *nodes.MUTANTS)
 
 QUICK = ("tests/unit", "tests/properties", "tests/contracts", "tests/simulation")
+CLOSE = {
+    "eventstore": ("tests/contracts/test_*.py",),
+    "node": ("tests/unit/test_core*.py", "tests/unit/test_supervision*.py"),
+}
+"""By package: where its rules are tested, mostly."""
 LEFT_OUT = (
     "--ignore=tests/unit/test_mutants.py",
     "--deselect=tests/unit/test_supervision_table.py::test_the_page_is_not_stale",
@@ -179,15 +184,18 @@ class Laboratory:
     def _stages(
         self, tree: Path, mutant: Mutant
     ) -> Iterator[tuple[Sequence[str], float]]:
-        """The tests named after the module, all quick ones, and the rest."""
-        stem = Path(mutant.file).stem
-        near = sorted(
-            str(path.relative_to(tree))
-            for folder in QUICK
-            for path in (tree / folder).glob(f"test_{stem}*.py")
-        )
-        if near:
-            yield near, self._limit_s
+        """The tests named after the module, those close to it, all quick ones, the rest."""
+        package, stem = Path(mutant.file).parent.name, Path(mutant.file).stem
+        named = {
+            path for folder in QUICK for path in tree.glob(f"{folder}/test_{stem}*.py")
+        }
+        close = {path for pattern in CLOSE[package] for path in tree.glob(pattern)}
+        for paths in (named, close - named):
+            if paths:
+                yield (
+                    sorted(str(path.relative_to(tree)) for path in paths),
+                    self._limit_s,
+                )
         yield QUICK, self._limit_s
         rest = [f"--ignore={folder}" for folder in QUICK]
         yield ["tests", *rest], REST_LIMIT_S
