@@ -19,10 +19,9 @@ from pathlib import Path
 
 import attrs
 
-from tests.fuzz.targets import REGRESSIONS, TARGETS, TOP, Target
+from tests.fuzz.targets import INPUT_LIMIT_S, REGRESSIONS, TARGETS, TOP, Target
 
 WORK = TOP / ".fuzz"
-INPUT_LIMIT_S = 10
 MEMORY_LIMIT_MB = 2048
 GRACE_S = 60
 """A search that does not end so long after its time is one that hangs."""

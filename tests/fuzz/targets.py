@@ -49,6 +49,9 @@ SHARED = TOP.parent / "shared" / "data"
 REGRESSIONS = Path(__file__).parent / "regressions"
 """For each target a folder: what once went wrong, each input in a file."""
 
+INPUT_LIMIT_S = 10
+"""An input that takes longer is a finding."""
+
 
 @attrs.frozen
 class Target:

@@ -6,15 +6,19 @@ python -m tests.fuzz.unguided TARGET CORPUS SECONDS FOUND
 from __future__ import annotations
 
 import resource
+import signal
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
+from types import FrameType
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz.targets import TARGETS, Target
+from tests.fuzz.targets import INPUT_LIMIT_S, TARGETS, Target
 
 BATCH_COUNT = 500
 
@@ -53,7 +57,8 @@ def search(
     def check(data: bytes) -> None:
         nonlocal count, last
         count, last = count + 1, data
-        target.check(data)
+        with _limited():
+            target.check(data)
 
     while monotonic() < ends_s:
         try:
@@ -63,6 +68,21 @@ def search(
             traceback.print_exc()
             return count, last
     return count, None
+
+
+@contextmanager
+def _limited() -> Iterator[None]:
+    before = signal.signal(signal.SIGALRM, _out_of_time)
+    signal.alarm(INPUT_LIMIT_S)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _out_of_time(_number: int, _frame: FrameType | None) -> None:
+    raise TimeoutError(f"one input took over {INPUT_LIMIT_S} s")
 
 
 def main() -> int:
