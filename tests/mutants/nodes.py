@@ -220,6 +220,13 @@ MUTANTS = (
         "S14: the operator is told whether all is as before",
     ),
     Mutant(
+        "report-of-another-switch",
+        SWITCHING,
+        "ours = order is not None and order.id == report.switch.id",
+        "ours = order is not None",
+        "S14: the operator is told of the switch that was ordered",
+    ),
+    Mutant(
         "precheck-of-the-role",
         ORDER,
         "if situation.role is not Role.MASTER:",
