@@ -1,6 +1,6 @@
 """Breaks the code on purpose, one mutant at a time, and sees whether the tests notice.
 
-    python -m tests.mutants [--jobs N] [--only NAME]…
+    python -m tests.mutants [--jobs N] [--only NAME]… [--quick]
 
 Each mutant gets a copy of the tree of its own; the tree itself is never touched. Of the copy
 the tests run in stages, those most likely to notice first, each up to its first failure. A
@@ -112,7 +112,7 @@ def main() -> int:
             )
         print(f"the quick tests pass without a mutant, in {baseline.seconds:.0f} s")
         limit_s = max(LIMIT_S_MIN, LIMIT_FACTOR * baseline.seconds)
-        laboratory = Laboratory(Path(directory), unbroken, limit_s)
+        laboratory = Laboratory(Path(directory), unbroken, limit_s, quick=options.quick)
         survivors = _try_all(laboratory, chosen, options.jobs)
     print(
         f"{len(chosen)} mutants: {len(chosen) - len(survivors)} caught, "
@@ -125,6 +125,11 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants")
     parser.add_argument("--jobs", type=int, default=2, help="how many run at once")
     parser.add_argument("--only", action="append", default=[], metavar="NAME")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="leave out the tests with whole nodes; what they alone would notice survives",
+    )
     return parser.parse_args()
 
 
@@ -168,8 +173,11 @@ def _line(verdict: Verdict) -> str:
 class Laboratory:
     """Where mutants are tried, each in a directory of its own. Thread-safe."""
 
-    def __init__(self, directory: Path, unbroken: Path, limit_s: float) -> None:
+    def __init__(
+        self, directory: Path, unbroken: Path, limit_s: float, *, quick: bool
+    ) -> None:
         self._directory = directory
+        self._quick = quick
         self._unbroken = unbroken
         self._limit_s = limit_s
         self._confirming = threading.Lock()
@@ -208,8 +216,9 @@ class Laboratory:
                     self._limit_s,
                 )
         yield QUICK, self._limit_s
-        rest = [f"--ignore={folder}" for folder in QUICK]
-        yield ["tests", *rest], REST_LIMIT_S
+        if not self._quick:
+            rest = [f"--ignore={folder}" for folder in QUICK]
+            yield ["tests", *rest], REST_LIMIT_S
 
     def _is_confirmed(self, tree: Path, run: Run) -> bool:
         """Whether the mutant, and nothing else, makes the test fail."""
