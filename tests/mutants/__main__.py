@@ -270,7 +270,7 @@ def _pytest(tree: Path, tests: Sequence[str], limit_s: float) -> Run:
         text = output.read()
     seconds = monotonic() - began_s
     names = (_LAST if hung else _FAILED).findall(text)
-    name = names[-1 if hung else 0] if names else ""
+    name = names[-1 if hung else 0].strip() if names else ""
     assert code != NOTHING_COLLECTED, f"no test in {tests}"
     return Run(code == 0, name, hung, seconds, text)
 
