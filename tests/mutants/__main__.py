@@ -21,7 +21,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -180,7 +179,6 @@ class Laboratory:
         self._quick = quick
         self._unbroken = unbroken
         self._limit_s = limit_s
-        self._confirming = threading.Lock()
 
     def try_out(self, mutant: Mutant) -> Verdict:
         # Not of the tree itself, which may be worked on meanwhile.
@@ -228,8 +226,9 @@ class Laboratory:
             )
         if _pytest(tree, [run.test], self._limit_s).passed:
             return False
-        with self._confirming:
-            return _pytest(self._unbroken, [run.test], self._limit_s).passed
+        if run.test.startswith(QUICK):
+            return True  # Without a mutant these have all passed, at the beginning.
+        return _pytest(self._unbroken, [run.test], self._limit_s).passed
 
 
 def _copy(source: Path, target: Path) -> Path:
