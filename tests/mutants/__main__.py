@@ -101,7 +101,8 @@ def main() -> int:
             f"there is no mutant {sorted(unknown)[0]!r}; see tests/mutants/data.py and nodes.py"
         )
     with tempfile.TemporaryDirectory(prefix="netphone-mutants-") as directory:
-        unbroken = _copy(ROOT, Path(directory) / "unbroken")
+        unbroken = Path(directory) / "unbroken"
+        shutil.copytree(ROOT, unbroken, ignore=NOT_COPIED)
         _check_import(unbroken)
         baseline = _baseline(unbroken)
         if not baseline.passed:
@@ -181,8 +182,9 @@ class Laboratory:
         self._limit_s = limit_s
 
     def try_out(self, mutant: Mutant) -> Verdict:
-        # Not of the tree itself, which may be worked on meanwhile.
-        tree = _copy(self._unbroken, self._directory / mutant.name)
+        tree = self._directory / mutant.name
+        # Not of the tree itself, which may be worked on meanwhile; with its bytecode.
+        shutil.copytree(self._unbroken, tree)
         mutant.apply(tree)
         began_s = monotonic()
         try:
@@ -231,11 +233,6 @@ class Laboratory:
         return _pytest(self._unbroken, [run.test], self._limit_s).passed
 
 
-def _copy(source: Path, target: Path) -> Path:
-    shutil.copytree(source, target, ignore=NOT_COPIED)
-    return target
-
-
 def _check_import(tree: Path) -> None:
     """That a run in `tree` imports the code there, not an installed one."""
     code = "import eventstore, node, admin; print(eventstore.__file__, node.__file__)"
@@ -247,7 +244,7 @@ def _check_import(tree: Path) -> None:
 
 
 def _environment(tree: Path) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**os.environ, "PYTHONPATH": str(tree)}
 
 
 def _pytest(tree: Path, tests: Sequence[str], limit_s: float) -> Run:
