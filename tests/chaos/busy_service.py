@@ -55,8 +55,6 @@ def compute(asked: BusyCount, count: int) -> None:
 def main(config_path: str, busy_file: Path) -> None:
     """Serve until SIGTERM."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    # It would tell of every heartbeat.
-    logging.getLogger("apscheduler").setLevel(logging.ERROR)
     ending = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ending.set())
     asked, count = BusyCount(busy_file), 0
