@@ -254,3 +254,11 @@ def test_directives_and_replacements_are_found(tmp_path: Path) -> None:
     assert block.directive("exit") == "3"
     assert block.directive("skip") is None
     assert document.replaced(block.text, {"name": "C"}) == "$ C\n"
+
+
+def test_a_section_ends_where_the_next_one_of_its_level_begins(tmp_path: Path) -> None:
+    page = Document(tmp_path / "page.md", "## A\n### B\nb\n#### C\nc\n### D\nd\n## E\n")
+    assert page.section("B").text == "\nb\n#### C\nc\n"
+    assert page.section("D").text == "\nd\n"
+    with pytest.raises(AssertionError, match="no heading 'F'"):
+        page.section("F")
