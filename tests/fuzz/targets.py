@@ -123,8 +123,9 @@ def check_messages(data: bytes) -> None:
 def seeds_of_messages() -> list[bytes]:
     switch = Switch("s1", "m", "s", Role.MASTER, "jane", "maintenance")
     hello = Hello(
-        protocol=1, oldest=1, pair="office", role=Role.MASTER, state=State.ACTIVE,
-        instance="m", nonce=bytes(16), promise="s1", version="1.0",
+        protocol=1, oldest=1, event_format=1, pair="office", role=Role.MASTER,
+        state=State.ACTIVE, instance="m", nonce=bytes(16), promise="s1", sequence=7,
+        version="1.0",
     )  # fmt: skip
     said: list[Message] = [
         HEARTBEAT,

@@ -235,8 +235,8 @@ MUTANTS = (
     Mutant(
         "expected-version-ignored",
         STORE,
-        "if expected is not None and (entry is None or entry.id != expected):",
-        "if expected is not None and entry is None:",
+        "if expected is not None and (standing is None or standing.id != expected):",
+        "if expected is not None and standing is None:",
         "a change of an entry that somebody else changed is refused",
     ),
     Mutant(
@@ -263,22 +263,22 @@ MUTANTS = (
     Mutant(
         "id-not-above-the-peers",
         STORE,
-        "max(wall_ms, own.ms, peer.ms + 1, self._archived_ms + 1)",
+        "max(wall_ms, own.ms, foreign_ms + 1, self._archived_ms + 1)",
         "max(wall_ms, own.ms, self._archived_ms + 1)",
         "the id of an event is above all that its writer knew",
     ),
     Mutant(
         "id-follows-the-clock-back",
         STORE,
-        "max(wall_ms, own.ms, peer.ms + 1, self._archived_ms + 1)",
-        "max(wall_ms, peer.ms + 1, self._archived_ms + 1)",
+        "max(wall_ms, own.ms, foreign_ms + 1, self._archived_ms + 1)",
+        "max(wall_ms, foreign_ms + 1, self._archived_ms + 1)",
         "ids never decrease, whatever the clock does",
     ),
     Mutant(
         "id-not-above-the-archives",
         STORE,
-        "max(wall_ms, own.ms, peer.ms + 1, self._archived_ms + 1)",
-        "max(wall_ms, own.ms, peer.ms + 1)",
+        "max(wall_ms, own.ms, foreign_ms + 1, self._archived_ms + 1)",
+        "max(wall_ms, own.ms, foreign_ms + 1)",
         "ids go on above every archived one",
     ),
     Mutant(
@@ -291,8 +291,8 @@ MUTANTS = (
     Mutant(
         "second-writer-with-our-id",
         STORE,
-        "if blob is None or codec.digest_of(blob) != end.digest:",
-        "if blob is None:",
+        "if end.digest not in known:",
+        "if end.id not in tail:",
         "a second writer is found by content, not by id alone",
     ),
     Mutant(
@@ -319,8 +319,8 @@ MUTANTS = (
     Mutant(
         "fork-by-another-event-unnoticed",
         STORE,
-        "if blob is None or codec.digest_of(blob) != digest:",
-        "if blob is None:",
+        "if blob is not None and codec.digest_of(blob) == digest:",
+        "if blob is not None:",
         "D9: heads are compared by id and digest",
     ),
     Mutant(
@@ -333,8 +333,8 @@ MUTANTS = (
     Mutant(
         "recovery-never-ends",
         STORE,
-        "            self._hindrance = None\n            if mended is not None:",
-        "            if mended is not None:",
+        "            self._hindrance = None\n            self._forgo()",
+        "            self._forgo()",
         "D9: after a recovery changes are taken again",
     ),
     Mutant(

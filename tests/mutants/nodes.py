@@ -9,6 +9,8 @@ SUPERVISION = "node/supervision.py"
 SITUATION = "node/situation.py"
 ORDER = "node/switch_order.py"
 SWITCHING = "node/switching.py"
+STEPS = "node/switch_steps.py"
+ACKNOWLEDGEMENTS = "node/acknowledgements.py"
 CORE = "node/core.py"
 GATE = "node/takeover_gate.py"
 DIVERGENCE = "node/divergence.py"
@@ -298,8 +300,8 @@ MUTANTS = (
     ),
     Mutant(
         "acknowledged-before-the-stall",
-        CORE,
-        "max(sent_s, self._heard_by_peer_s or sent_s)",
+        ACKNOWLEDGEMENTS,
+        "max(sent_s, self.heard_s or sent_s)",
         "sent_s",
         "S13, S20: an old acknowledgement does not age a newer one",
     ),
@@ -312,23 +314,23 @@ MUTANTS = (
     ),
     Mutant(
         "switch-of-others-obeyed",
-        CORE,
-        "void = both != {ours, self.peer_instance}",
-        "void = not both",
+        STEPS,
+        "if {switch.giver_instance, switch.taker_instance} != {instance, peer_instance}:",
+        "if peer_instance is None:",
         "S14: a message that names other instances is dropped",
     ),
     Mutant(
         "switch-step-from-the-wrong-side",
-        CORE,
-        "or (wanted is not None and wanted is not by_giver)",
-        "",
+        STEPS,
+        "if _SENT_BY_GIVER.get(message.step, by_giver) is not by_giver:",
+        "if _SENT_BY_GIVER is None:",
         "S14: a step counts only from the side that takes it",
     ),
     Mutant(
         "standby-orders-a-switch",
-        CORE,
-        "message.step is SwitchStep.GIVE and self._config.role is Role.MASTER",
-        "message.step is SwitchStep.GIVE and self._config is None",
+        STEPS,
+        "if message.step is SwitchStep.GIVE and role is Role.MASTER:",
+        "if message.step is SwitchStep.GIVE and role is None:",
         "S8: only the master orders a switch",
     ),
     Mutant(
@@ -382,9 +384,9 @@ MUTANTS = (
     ),
     Mutant(
         "sickness-without-a-pause",
-        CORE,
-        "if self._urgent_s is not None and now_s - self._urgent_s < URGENT_PAUSE_S:",
-        "if self._urgent_s is not None and now_s < self._urgent_s:",
+        ORDER,
+        "if tried_s is not None and tried_s < URGENT_PAUSE_S:",
+        "if tried_s is not None and tried_s < 0:",
         "S15: not twice within a minute",
     ),
     Mutant(
@@ -418,8 +420,8 @@ MUTANTS = (
     Mutant(
         "divergence-on-first-sight",
         CORE,
-        "self.divergence = found if self._suspected else None",
-        "self.divergence = found",
+        "believed = found.text if found is not None and before is not None else None",
+        "believed = found.text if found is not None else None",
         "D8: what may be a moment's lag is no alarm",
     ),
     Mutant(
