@@ -44,6 +44,7 @@ from eventstore.event import (
 )
 from eventstore.memory import Head, Memory, Snapshot, Stored, chained
 from eventstore.mending import Mended, Mending, WrongCopy, pages, read_pages
+from eventstore.recovery import known_digests
 from eventstore.streams import PAGE_EVENT_COUNT, Streams
 
 _log = logging.getLogger("netphone.store")
@@ -596,15 +597,16 @@ class EventStore:
         """That what the own stream ends with, if not beyond our head, was written here.
 
         Redis that lost events ends with one that this process knows, as far back as it
-        remembers. Another one is of a second process, whose clock was set back.
+        remembers, maybe as it was before a recovery. Another one is of a second process,
+        whose clock was set back.
         """
         if end == self._known.heads[self._own]:
             return
         tail = dict(self._known.tails[self._own])
         if not tail or not min(tail) <= end.id <= max(tail):
             return
-        blob = tail.get(end.id)
-        if blob is None or codec.digest_of(blob) != end.digest:
+        known = known_digests(codec.decode(self._own, i, b) for i, b in tail.items())
+        if end.digest not in known:
             self._broken = self._second_writer(end.id)
             raise self._broken
 

@@ -315,6 +315,21 @@ def test_a_second_writer_whose_clock_was_set_back_is_not_taken_for_a_loss(
         master.put("users/a", 4)
 
 
+def test_redis_may_fall_back_to_before_a_recovery_while_its_node_runs(
+    master: Node, standby: Node, lost: list[Event]
+) -> None:
+    lost.append(master.put("users/a", "in ignorance"))
+    then = master.saved()
+    master.recover(standby)
+    exchange(master, standby)
+    master.put_back(then)
+    master.store.check()
+    assert master.store.broken is None
+    master.recover(standby)
+    lost.append(master.put("users/a", "at the end"))
+    check(master, standby, lost)
+
+
 def test_lost_events_come_back_while_replication_is_off(
     master: Node, standby: Node, lost: list[Event]
 ) -> None:
