@@ -234,6 +234,8 @@ class Node:
             calls=0,
             link_open=link_open and not self.goodbye,
             heard_by_peer=True,
+            event_format=1,
+            peer_format=1,
         )
         return bool(failed_prechecks(self.situation, own, self._peer_facts()))
 
