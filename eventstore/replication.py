@@ -96,8 +96,8 @@ class Replication:
 
     @property
     def needs_recovery(self) -> bool:
-        """Whether the own stream has lost events, and nothing can be written before."""
-        return self._store.hindrance is not None
+        """Whether the own stream has lost events, or that it had is not recorded yet."""
+        return self._store.needs_recovery
 
     def recover(self) -> None:
         """Get the own stream's lost events back, if the peer's Redis has any (D9).

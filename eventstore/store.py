@@ -106,7 +106,11 @@ class EventStore:
         """How the peer's copy of the own stream ends, if that was found to be wrong."""
         self._unsettled: list[Sequence[Stored]] = []
         self._broken: SecondWriter | None = None
+        self._unrecorded: Mended | None = None
+        """A recovery whose event is not stored yet."""
         self._writing = threading.Lock()
+        self._recovering = threading.Lock()
+        """Held throughout a recovery, in which nothing else may write the own stream."""
         self._copying = threading.Lock()
         self._memory = threading.RLock()
         self._grown = threading.Condition(self._memory)
@@ -134,6 +138,11 @@ class EventStore:
     def hindrance(self) -> str | None:
         """Why no change is taken for now: events that were lost must come back first."""
         return self._hindrance
+
+    @property
+    def needs_recovery(self) -> bool:
+        """Whether `recover` has something to do, or to tell."""
+        return self._hindrance is not None or self._unrecorded is not None
 
     @property
     def copy_end(self) -> Head:
@@ -288,7 +297,7 @@ class EventStore:
             SecondWriter: as `append`.
         """
         with self._writing:
-            if self._unsettled and self._broken is None:
+            if self._unsettled and self._broken is None and self._hindrance is None:
                 self._settle()
 
     def freeze(self) -> Mapping[Origin, Head]:
@@ -540,18 +549,25 @@ class EventStore:
         Raises:
             StoreUnavailable, DamagedEvent: Redis did not answer, or not with events.
         """
-        if self._writing.acquire(blocking=False):
+        if self._recovering.acquire(blocking=False):
             try:
-                if self._broken is None and not self._unsettled:
-                    self._restore_own()
+                self._check_own()
             finally:
-                self._writing.release()
+                self._recovering.release()
         if self._copying.acquire(blocking=False):
             try:
                 self._restore(self._peer, self._end(self._peer))
                 self._copy_end = min(self._copy_end, self._end(self._peer), key=_by_id)
             finally:
                 self._copying.release()
+
+    def _check_own(self) -> None:
+        if self._writing.acquire(blocking=False):
+            try:
+                if self._broken is None and not self._unsettled:
+                    self._restore_own()
+            finally:
+                self._writing.release()
 
     def compare_own(self, claimed: EventId, digest: bytes) -> bool:
         """The peer's copy of our own stream ends with `claimed`: is that event here?
@@ -584,44 +600,62 @@ class EventStore:
             StoreUnavailable: a Redis did not answer, or `go_on` said no; try again later.
             StreamForked, DamagedEvent: a stream is not one unbroken history.
         """
-        # The peer is never waited for while changes wait for us.
-        last = source.last(self._own)
-        if self._broken is not None:
-            return
+        with self._recovering:
+            if self._hindrance is None:
+                self._record_recovery()
+            # The peer is never waited for while changes wait for us.
+            last = source.last(self._own)
+            if self._broken is None and self._finds_loss(last):
+                self._mend(Mending(self._streams, source, self._own, go_on=go_on), last)
+            self._record_recovery()
+
+    def _finds_loss(self, last: Stored | None) -> bool:
+        """Whether something is missing here; `last` is the end of the peer's copy."""
         if self._hindrance is None:
             if last is None or self._streams.at(self._own, last[0]) == last[1]:
-                return
+                return False
             if codec.digest_of(last[1]) == self._wrong_end:
-                return
+                return False
             self._hindrance = self._lost(f"the peer holds event {last[0]} of it")
+        return True
+
+    def _mend(self, mending: Mending, last: Stored | None) -> None:
+        """Bring the own stream in order, and let memory know.
+
+        The lock is held only until no change is under way. From then on the hindrance refuses
+        all, so nothing writes, and a switch need not wait for what may take minutes.
+        """
         with self._writing:
             if self._unsettled:
                 with suppress(StoreRefused):
                     self._settle()
             end = self._end(self._own)
-            lost = [
-                stored for stored in self._known.tails[self._own] if stored[0] > end.id
-            ]
-            mending = Mending(self._streams, source, self._own, go_on=go_on)
-            try:
-                mended = mending.mend(lost, ms_min=self._new_ms(self._known.heads))
-            except WrongCopy:
-                if end == self._known.heads[self._own] and last is not None:
-                    # Whatever the peer has there, it must not stop this node.
-                    self._wrong_end = codec.digest_of(last[1])
-                    self._hindrance = None
-                raise
-            self._read_archived()
-            self._meet_stream(self._own)
-            self._hindrance = None
-            self._forgo()
-            if mended is not None:
-                self._record_recovery(mended)
+            tail = self._known.tails[self._own]
+            lost = [stored for stored in tail if stored[0] > end.id]
+            ms_min = self._new_ms(self._known.heads)
+        try:
+            self._unrecorded = mending.mend(lost, ms_min=ms_min) or self._unrecorded
+        except WrongCopy:
+            if end == self._known.heads[self._own] and last is not None:
+                # Whatever the peer has there, it must not stop this node.
+                self._wrong_end = codec.digest_of(last[1])
+                self._hindrance = None
+            raise
+        self._read_archived()
+        self._meet_stream(self._own)
+        self._hindrance = None
+        self._forgo()
 
-    def _record_recovery(self, mended: Mended) -> None:
-        _log.warning("stream %s was recovered: %s", self._own, mended)
+    def _record_recovery(self) -> None:
+        """Write the event of a recovery; if that fails, the next call does it."""
+        mended = self._unrecorded
+        if mended is None or self._broken is not None:
+            return
         draft = _Draft(Kind.STREAM_RECOVERED, "", codec.pack_value(mended.as_value()))
-        self._write([draft], f"{self._own} node", "Redis had lost events", None)
+        with self._writing:
+            self._write([draft], f"{self._own} node", "Redis had lost events", None)
+        self._unrecorded = None
+        _log.warning("stream %s was recovered: %s", self._own, mended)
 
     def _forgo(self) -> None:
         """What the peer's events name and its Redis has not will not come back."""
@@ -647,14 +681,20 @@ class EventStore:
             _log.error("%s", self._hindrance)
 
     def _check_writer(self, end: Head) -> None:
-        """That what the own stream ends with, if not beyond our head, was written here.
+        """That what the own stream ends with was written here.
 
+        Nothing is beyond our head, or it is of another process, or of an older Redis that was
+        put in place of this one; but for what a recovery that was cut off took back.
         Redis that lost events ends with one that this process knows, as far back as it
         remembers, maybe as it was before a recovery. Another one is of a second process,
         whose clock was set back.
         """
-        if end == self._known.heads[self._own]:
+        head = self._known.heads[self._own]
+        if end == head:
             return
+        if end.id > head.id and self._hindrance is None:
+            self._broken = self._second_writer(end.id)
+            raise self._broken
         tail = dict(self._known.tails[self._own])
         if not tail or not min(tail) <= end.id <= max(tail):
             return

@@ -6,7 +6,7 @@ import builtins
 import logging
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from itertools import islice
 from random import SystemRandom
 from types import TracebackType
@@ -107,12 +107,7 @@ class NetPhoneNode:
         self._conflicts = Conflicts(self._store, self._streams)
         self._replication = Replication(
             self._store,
-            self._connect(
-                config.peer_redis_url,
-                config.peer_redis_password,
-                _READER_TIMEOUT_S,
-                f"the peer's Redis at {display_url(config.peer_redis_url)}",
-            ),
+            self._connect_to_peers(_READER_TIMEOUT_S),
             own=self._own,
             peer=self._peer,
             now_s=self._clock.now_s,
@@ -239,9 +234,12 @@ class NetPhoneNode:
         """Before the first event is written: what the peer holds must not be forked (D9).
 
         Best effort: a peer that is not there cannot be asked, and what is written meanwhile
-        is appended anew when it is back. Also while replication is off: it is repair.
+        is appended anew when it is back. Also while replication is off: it is repair. The
+        first question is a quick one: a Redis that is stopped must not hold up the start.
         """
         try:
+            with closing(self._connect_to_peers(_PROBE_TIMEOUT_S)) as quick:
+                quick.last(self._own)
             self._replication.recover()
         except EventStoreError as error:
             _log.warning(
@@ -608,6 +606,11 @@ class NetPhoneNode:
     ) -> Streams:
         client = connect(url, password=password, timeout_s=timeout_s)
         return Streams(client, self.config.pair, name=name)
+
+    def _connect_to_peers(self, timeout_s: float) -> Streams:
+        url = self.config.peer_redis_url
+        name = f"the peer's Redis at {display_url(url)}"
+        return self._connect(url, self.config.peer_redis_password, timeout_s, name)
 
     def _identity(self) -> Identity:
         known = (self.config.secret, self.config.next_secret)

@@ -57,6 +57,8 @@ class Node:
         origin: Origin,
         wall_ns: Callable[[], int],
         new_streams: NewStreams = Streams,
+        *,
+        applied_within_s: float = 1.0,
     ) -> None:
         self.origin, self.peer = origin, other(origin)
         self.client = connected()
@@ -64,6 +66,7 @@ class Node:
         self.told: list[tuple[Event, Folded | None]] = []
         self._connected, self._wall_ns = connected, wall_ns
         self._new_streams = new_streams
+        self._applied_within_s = applied_within_s
         self.store = self._open(lambda event, folded: self.told.append((event, folded)))
 
     def reopened(self) -> EventStore:
@@ -122,6 +125,7 @@ class Node:
             prevailing=MASTER,
             wall_ns=self._wall_ns,
             on_folded=on_folded,
+            applied_within_s=self._applied_within_s,
         )
         store.open()
         return store

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 
 import pytest
@@ -12,6 +14,7 @@ from eventstore import (
     Event,
     EventId,
     Kind,
+    Origin,
     Put,
     Replication,
     Replicator,
@@ -19,16 +22,21 @@ from eventstore import (
     StoreRefused,
     StoreUnavailable,
     StreamForked,
+    Streams,
     codec,
 )
+from eventstore.memory import Stored
 from eventstore.mending import WrongCopy
+from tests.contracts.conftest import Connect
 from tests.contracts.convergence import check, events, exchange
-from tests.contracts.nodes import LIMIT_S, Clock, Node
+from tests.contracts.nodes import LIMIT_S, Clock, Node, Running
 from tests.support.histories import MASTER, STANDBY
 from tests.support.waiting import wait_until
 
 MS = 1_767_225_600_000
 HOUR_MS = 3_600_000
+PROMPT_S = 1.0
+"""Well below what a change waits for its turn."""
 
 
 def recoveries(node: Node) -> list[Event]:
@@ -423,4 +431,89 @@ def test_lost_events_come_back_while_replication_is_off(
     assert master.store.await_head(MASTER, last.id, LIMIT_S)
     wait_until(lambda: master.store.hindrance is None, LIMIT_S, "the end of recovery")
     replicator.stop(LIMIT_S)
+    check(master, standby, lost)
+
+
+def test_a_redis_with_more_than_this_process_wrote_is_not_served_from_memory_for_long(
+    master: Node, clock: Clock
+) -> None:
+    """An older file, whose events this process never saw, is put in place of its Redis."""
+    clock.ms += HOUR_MS
+    master.put("users/a", "of another history")
+    then = master.saved()
+    clock.ms -= HOUR_MS
+    master.client.flushdb()
+    master.restart()
+    master.put("users/a", 1)
+    master.put_back(then)
+    with pytest.raises(SecondWriter):
+        master.store.check()
+    assert master.store.broken is not None
+
+
+class FullStreams(Streams):
+    """Redis has no room for the event that tells of a recovery."""
+
+    is_full = True
+
+    def append(
+        self, origin: Origin, after: EventId, batch: Sequence[Stored]
+    ) -> EventId | None:
+        event = codec.decode(origin, *batch[0])
+        assert isinstance(event, Event)
+        if self.is_full and event.kind == Kind.STREAM_RECOVERED:
+            raise StoreRefused("full")
+        return super().append(origin, after, batch)
+
+
+def test_a_recovery_whose_event_could_not_be_written_is_recorded_later(
+    connect_to: Connect, clock: Clock
+) -> None:
+    master = Node(lambda: connect_to(0), MASTER, clock, FullStreams)
+    standby = Node(lambda: connect_to(1), STANDBY, clock)
+    made = [master.put("users/a", 1)]
+    exchange(master, standby)
+    master.client.flushdb()
+    master.restart()
+    for _ in range(2):
+        with pytest.raises(StoreRefused, match="full"):
+            master.recover(standby)
+        assert master.store.hindrance is None
+        assert master.store.needs_recovery
+    assert recoveries(master) == []
+    assert isinstance(master.streams, FullStreams)
+    master.streams.is_full = False
+    for _ in range(2):
+        master.recover(standby)
+        assert not master.store.needs_recovery
+    assert len(recoveries(master)) == 1
+    check(master, standby, made)
+
+
+def test_while_it_lasts_changes_are_refused_and_a_switch_need_not_wait(
+    master: Node, standby: Node, lost: list[Event]
+) -> None:
+    lost.append(master.put("users/a", "mine"))
+    under_way, may_go_on = threading.Event(), threading.Event()
+
+    def go_on() -> bool:
+        under_way.set()
+        return may_go_on.wait(LIMIT_S)
+
+    recovery = Running(lambda: master.store.recover(standby.streams, go_on=go_on))
+    assert under_way.wait(LIMIT_S)
+    heads = Running(master.store.freeze).result(PROMPT_S)
+    assert heads == master.store.snapshot.heads
+    Running(master.store.thaw).result(PROMPT_S)
+    Running(master.store.settle).result(PROMPT_S)
+    Running(master.store.check).result(PROMPT_S)
+    with pytest.raises(StoreRefused, match="lost events"):
+        Running(lambda: master.put("users/a", "too early")).result(PROMPT_S)
+    with pytest.raises(StoreRefused, match="lost events"):
+        Running(
+            lambda: master.store.record(Kind.STATE_CHANGED, None, actor="node")
+        ).result(PROMPT_S)
+    assert not recovery.done()
+    may_go_on.set()
+    recovery.result(LIMIT_S)
     check(master, standby, lost)

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
+from node import NetPhoneNode, NodeConfig
+from node.pair.ports import HOST
 from node.roles import Role
+from tests.support.ports import free_port
 from tests.support.processes import NodeProcess, PairProcesses
+from tests.support.redis_servers import RedisServer
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.redis
 
 LIMIT_S = 30.0
+STOPPED_LIMIT_S = 2.0
+"""Less than one read of the replicator waits; the first question waits for a second."""
 
 
 def events(node: NodeProcess) -> list[dict[str, object]]:
@@ -143,3 +150,27 @@ def test_an_old_file_that_was_put_back_and_written_to_is_joined(
     assert other.value("users/4") == 4
     recovered = [e for e in events(other) if e["kind"] == "stream-recovered"]
     assert [e["value"]["anew"] > 0 for e in recovered][-1:] == [True]  # type: ignore[index]
+
+
+def test_a_redis_of_the_peer_that_stands_still_hardly_holds_up_the_start(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
+    with RedisServer(tmp_path / "peers") as peers:
+        config = NodeConfig(
+            pair="office",
+            role=Role.MASTER,
+            listen=f"{HOST}:{free_port()}",
+            peer=f"{HOST}:{free_port()}",
+            secret="a secret of the pair",
+            redis_url=f"redis://{HOST}:{redis_server.port}/0",
+            redis_password=redis_server.password,
+            peer_redis_url=f"redis://{HOST}:{peers.port}/0",
+            peer_redis_password=peers.password,
+        )
+        peers.pause()
+        began_s = time.monotonic()
+        with NetPhoneNode(config) as node:
+            took_s = time.monotonic() - began_s
+            assert node.put("users/a", 1, actor="jane").id.n == 2
+        peers.resume()
+    assert took_s < STOPPED_LIMIT_S

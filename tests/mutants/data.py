@@ -333,8 +333,8 @@ MUTANTS = (
     Mutant(
         "recovery-never-ends",
         STORE,
-        "            self._hindrance = None\n            self._forgo()",
-        "            self._forgo()",
+        "        self._hindrance = None\n        self._forgo()",
+        "        self._forgo()",
         "D9: after a recovery changes are taken again",
     ),
     Mutant(

@@ -14,7 +14,8 @@ import attrs
 import redis
 
 import eventstore
-from eventstore import StoreUnavailable, Streams
+from eventstore import EventId, Origin, StoreUnavailable, Streams
+from eventstore.memory import Stored
 
 _ROOT: Final = Path(eventstore.__file__).parent
 _STREAMS: Final = "streams.py"
@@ -59,6 +60,8 @@ class Life:
         """The number of that call, counted from 1."""
         self.unanswered_count = 0
         """So many of the next calls get no answer besides."""
+        self.page_count_max: int | None = None
+        """At most so many events come at once from the stream that is followed."""
         self.places: list[tuple[str, int]] = []
         """The module and line of each call on the way to the fault, the innermost first."""
 
@@ -91,6 +94,12 @@ class _FaultyStreams(Streams):
     ) -> None:
         super().__init__(client, pair, name=name)
         self._life = life
+
+    def follow(
+        self, origin: Origin, after: EventId, count: int, block_ms: int | None
+    ) -> list[Stored]:
+        count = min(count, self._life.page_count_max or count)
+        return super().follow(origin, after, count, block_ms)
 
     def _call(self, command: Callable[[], Any]) -> Any:
         inner = super()._call
