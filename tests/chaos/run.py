@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 
 import attrs
+import redis
 
 from node.errors import NodeError
 from node.roles import Role
@@ -102,8 +103,8 @@ def _run(plan: Plan, chance: Random, directory: Path, say: Teller) -> int:
             workload.stop()
             say("the last check: both nodes against everything that was acknowledged")
             counts = check(scene, workload.attempts)
-        except (AssertionError, ChaosFailed) as error:
-            scene.problem(str(error))
+        except (AssertionError, ChaosFailed, OSError, redis.RedisError) as error:
+            scene.problem(f"{type(error).__name__}: {error}")
         except KeyboardInterrupt:
             # Taking down is not to be interrupted, nor to wait for a node that is paused.
             signal.signal(signal.SIGINT, signal.SIG_IGN)

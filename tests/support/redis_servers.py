@@ -76,6 +76,7 @@ class RedisServer(EmbeddedRedis):
             return super().answers()
         try:
             with self.client() as client:
+                client.ping()  # Refused while it loads its data; INFO is not.
                 return bool(client.info("server")["process_id"] == self.process.pid)
         except redis.RedisError:
             return False
