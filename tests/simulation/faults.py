@@ -190,7 +190,7 @@ class Faults:
             lost_count = 0
             while lost_count < RESENT_COUNT_MAX and self._rng.random() < share:
                 lost_count += 1
-            return RESENT_AFTER_S * (2**lost_count - 1)
+            return RESENT_AFTER_S * float(2**lost_count - 1)
 
         self._slow_down(delay_s)
 
