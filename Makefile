@@ -1,13 +1,16 @@
 # make run   sets everything up and runs a whole pair on this machine
 # make test  sets everything up and runs every check
 # make simulate SEEDS=10000  breaks that many simulated pairs at random; --seed N replays one
+# make chaos MINUTES=10   breaks a real pair in every way we know, and loses nothing
 PYTHON ?= python3
 SEEDS ?= 1000
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test simulate check format docs clean
+MINUTES ?= 10
+
+.PHONY: run test simulate check format docs chaos clean
 
 run: $(READY)
 	@exec $(BIN)/python -m node pair
@@ -15,8 +18,13 @@ run: $(READY)
 test: check
 	$(BIN)/python -m pytest
 
+# One again, with its whole trace: make simulate SEED=7
 simulate: $(READY)
-	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+	@exec $(BIN)/python -m tests.simulation --seeds $(SEEDS) $(if $(SEED),--seed $(SEED))
+
+# More options: python -m tests.chaos --help
+chaos: $(READY)
+	@exec $(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -145,6 +145,7 @@ class Replicator:
         """The problem that the log knows of; None: none."""
         self._changed = threading.Condition()
         self._enabled = False
+        self._problem: str | None = None
         self._stopping = False
         self._thread = threading.Thread(
             target=self._run, name="replicator", daemon=True
@@ -167,12 +168,12 @@ class Replicator:
             self._thread.join(limit_s)
         self._replication.close()
 
-    def set_enabled(self, enabled: bool) -> None:
+    def set_enabled(self, enabled: bool, *, problem: str | None = None) -> None:
         """Read or stand still. Nothing is taken after this returns with `enabled`
-        False.
+        False; `problem` says why, where that is no order.
         """
         with self._changed:
-            self._enabled = enabled
+            self._enabled, self._problem = enabled, problem
             self._changed.notify_all()
 
     def _run(self) -> None:
@@ -213,11 +214,10 @@ class Replicator:
 
     def _await_work(self) -> bool:
         with self._changed:
-            if not (self._enabled or self._stopping):
-                self._replication.pause(None)
-            while not (
-                self._enabled or self._stopping or self._replication.needs_recovery
-            ):
+            while not (self._enabled or self._stopping):
+                self._replication.pause(self._problem)
+                if self._replication.needs_recovery:
+                    break
                 self._changed.wait(RETRY_S)
             return not self._stopping
 

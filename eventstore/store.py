@@ -16,7 +16,7 @@ import attrs
 
 from eventstore import codec
 from eventstore.codec import Unknown
-from eventstore.configuration import Entry, Folded
+from eventstore.configuration import Entry, Folded, Loss
 from eventstore.errors import (
     EntryChanged,
     EventStoreError,
@@ -118,7 +118,7 @@ class EventStore:
         origins = self._own, self._peer
         return Memory(self._streams.pair, origins, prevailing=self._prevailing)
 
-    # Reading: memory only.
+    # Reading: memory only, but for `event`.
 
     @property
     def snapshot(self) -> Snapshot:
@@ -148,6 +148,21 @@ class EventStore:
         """All entries whose key starts with `prefix`, by key, as of one moment."""
         with self._memory:
             return list(self._known.configuration.entries(prefix))
+
+    def event(self, origin: Origin, event_id: EventId) -> Event | None:
+        """One event, read from Redis; None: there is none, or it is of a later format.
+
+        Raises:
+            StoreUnavailable, DamagedEvent: it could not be read.
+        """
+        blob = self._streams.at(origin, event_id)
+        found = None if blob is None else codec.decode(origin, event_id, blob)
+        return found if isinstance(found, Event) else None
+
+    def losses(self) -> list[Loss]:
+        """Every change that lost and is not settled, by its id, as of one moment."""
+        with self._memory:
+            return self._known.configuration.losses()
 
     def latest(self, kind: Kind) -> Event | None:
         """The newest own event of a kind that concerns no entry."""
@@ -210,8 +225,8 @@ class EventStore:
         """Append `changes` to the own stream, all or none, and return them as stored.
 
         Durable in the own Redis, at its `appendfsync` level, when this returns. With
-        `expected` each entry must still be the version that this event made. While
-        writes are frozen this waits up to `frozen_limit_s`.
+        `expected` each entry must still be what this event left, nothing if it was a
+        delete. While writes are frozen this waits up to `frozen_limit_s`.
 
         Raises:
             InvalidEntry: a part is outside its limits; nothing was stored.
@@ -329,7 +344,8 @@ class EventStore:
     ) -> None:
         for draft in drafts:
             entry = self._known.configuration.get(draft.key)
-            if expected is not None and (entry is None or entry.id != expected):
+            standing = self._known.configuration.standing(draft.key)
+            if expected is not None and (standing is None or standing.id != expected):
                 current = None if entry is None else str(entry.id)
                 raise EntryChanged(draft.key, expected=str(expected), current=current)
             if draft.kind is Kind.ENTRY_DELETED and entry is None:

@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import redis
 
@@ -25,6 +25,13 @@ from eventstore.memory import Stored
 from tests.support.histories import MASTER, PAIR, other
 
 T = TypeVar("T")
+
+
+class NewStreams(Protocol):
+    """What makes streams, as `Streams` does."""
+
+    def __call__(self, client: redis.Redis, pair: str, *, name: str) -> Streams: ...
+
 
 LIMIT_S = 20.0
 """No test waits for that long unless it fails."""
@@ -49,13 +56,14 @@ class Node:
         connected: Callable[[], redis.Redis],
         origin: Origin,
         wall_ns: Callable[[], int],
-        streams_type: type[Streams] = Streams,
+        new_streams: NewStreams = Streams,
     ) -> None:
         self.origin, self.peer = origin, other(origin)
         self.client = connected()
-        self.streams = streams_type(connected(), PAIR, name=f"Redis of {origin}")
+        self.streams = new_streams(connected(), PAIR, name=f"Redis of {origin}")
         self.told: list[tuple[Event, Folded | None]] = []
         self._connected, self._wall_ns = connected, wall_ns
+        self._new_streams = new_streams
         self.store = self._open(lambda event, folded: self.told.append((event, folded)))
 
     def reopened(self) -> EventStore:
@@ -64,7 +72,7 @@ class Node:
 
     def source(self) -> Streams:
         """A client of its own for the peer's replicator."""
-        return Streams(
+        return self._new_streams(
             self._connected(), PAIR, name=f"the peer's Redis ({self.origin})"
         )
 

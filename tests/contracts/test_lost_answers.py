@@ -284,7 +284,7 @@ def store_of_standby(server: RedisServer, port: int) -> tuple[EventStore, Stream
     return store, streams
 
 
-@pytest.mark.parametrize("loss", Loss)
+@pytest.mark.parametrize("loss", [Loss.REQUEST, Loss.ANSWER])
 def test_a_page_whose_outcome_was_lost_is_in_the_copy_once(
     redis_server: RedisServer, proxy: LossyProxy, loss: Loss
 ) -> None:
@@ -304,7 +304,7 @@ def test_a_page_whose_outcome_was_lost_is_in_the_copy_once(
     streams.close()
 
 
-@pytest.mark.parametrize("loss", Loss)
+@pytest.mark.parametrize("loss", [Loss.REQUEST, Loss.ANSWER])
 @pytest.mark.parametrize("command", [APPEND, "XREAD", "XRANGE"])
 def test_the_replicator_goes_on_after_a_lost_answer(
     redis_server: RedisServer,

@@ -12,7 +12,6 @@ from eventstore import (
     Event,
     EventId,
     Kind,
-    Origin,
     Put,
     Replication,
     Replicator,
@@ -21,60 +20,15 @@ from eventstore import (
     StoreUnavailable,
     StreamForked,
     codec,
-    mending,
 )
 from eventstore.mending import WrongCopy
-from tests.contracts.conftest import Connect
-from tests.contracts.nodes import LIMIT_S, Clock, Node, entries_of
-from tests.support import oracle
-from tests.support.crash_points import Killed, MortalStreams
-from tests.support.histories import MASTER, ORIGINS, STANDBY
+from tests.contracts.convergence import check, events, exchange
+from tests.contracts.nodes import LIMIT_S, Clock, Node
+from tests.support.histories import MASTER, STANDBY
 from tests.support.waiting import wait_until
 
 MS = 1_767_225_600_000
 HOUR_MS = 3_600_000
-
-
-def events(node: Node, origin: Origin) -> list[Event]:
-    found = [codec.decode(origin, *stored) for stored in node.stored(origin)]
-    return [event for event in found if isinstance(event, Event)]
-
-
-def digests(node: Node, origin: Origin) -> set[bytes]:
-    """Of all events in a stream, and of what they were before a recovery."""
-    found = set()
-    for event in events(node, origin):
-        found.add(event.digest)
-        if event.recovered is not None:
-            found.add(event.recovered.digest)
-    return found
-
-
-def exchange(master: Node, standby: Node) -> None:
-    for _ in range(2):
-        master.pull(standby)
-        standby.pull(master)
-
-
-def check(master: Node, standby: Node, acknowledged: list[Event]) -> None:
-    """Both have everything, agree, and hold what the oracle says, also after a restart."""
-    exchange(master, standby)
-    for node in (master, standby):
-        for event in acknowledged:
-            assert event.digest in digests(node, event.origin)
-        known = [event for origin in ORIGINS for event in events(node, origin)]
-        expected = oracle.entries(known, prevailing=MASTER)
-        assert {e.key: e.event for e in node.store.entries()} == expected
-        for origin in ORIGINS:
-            numbers = [event.id.n for event in events(node, origin)]
-            assert numbers == list(range(1, len(numbers) + 1))
-        assert node.reopened().snapshot == node.store.snapshot
-        assert node.store.hindrance is None
-        assert not node.client.keys("*temporary*")
-    assert master.store.snapshot.digest == standby.store.snapshot.digest
-    assert entries_of(master.store) == entries_of(standby.store)
-    for origin in ORIGINS:
-        assert master.stored(origin) == standby.stored(origin)
 
 
 def recoveries(node: Node) -> list[Event]:
@@ -292,51 +246,6 @@ def test_listeners_hear_of_what_came_back_and_of_nothing_twice(
     master.recover(standby)
     assert [key for key in told if key] == ["users/c", "users/a", "users/b"]
     check(master, standby, made)
-
-
-@pytest.mark.parametrize("dies_after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("page", [1, 500])
-def test_killed_at_any_call_to_redis_it_is_done_by_the_next_try(
-    connect_to: Connect,
-    clock: Clock,
-    monkeypatch: pytest.MonkeyPatch,
-    dies_after: bool,
-    page: int,
-) -> None:
-    monkeypatch.setattr(mending, "PAGE_EVENT_COUNT", page)
-    point, points = 0, None
-    while points is None or point < points:
-        point += 1
-        for place in (0, 1):
-            connect_to(place).flushdb()
-        master = Node(lambda: connect_to(0), MASTER, clock, MortalStreams)
-        standby = Node(lambda: connect_to(1), STANDBY, clock)
-        made = [master.put("users/a", 0), standby.put("users/b", 0)]
-        exchange(master, standby)
-        then = master.saved()
-        made += [master.put("users/a", n) for n in range(1, 4)]
-        exchange(master, standby)
-        master.put_back(then)
-        master.restart()
-        made += [master.put("users/a", "mine"), master.put("users/c", 1)]
-        mortal = master.streams
-        assert isinstance(mortal, MortalStreams)
-        mortal.call_count, mortal.dies_at = 0, point
-        mortal.dies_after = dies_after
-        try:
-            master.recover(standby)
-        except Killed:
-            pass
-        else:
-            points = mortal.call_count
-        mortal.dies_at = None
-        master.restart()
-        master.recover(standby)
-        check(master, standby, made)
-        assert len(events(master, MASTER)) <= 4 + 2 + 2, "nothing twice"
-    print(f"recovery has {points} calls to Redis; killed at each of them")
-    assert points is not None
-    assert points >= (16 if page == 1 else 8)
 
 
 def test_it_stops_between_pages_when_it_is_told_to(

@@ -144,6 +144,18 @@ def test_switched_off_it_takes_nothing_and_switched_on_it_catches_up(
     assert standby.stored(MASTER) == master.stored()
 
 
+def test_it_says_why_it_stands_still_without_an_order(
+    master: Node, standby: Node, to_standby: Pull
+) -> None:
+    for problem in ("not known yet", "a newer format"):
+        to_standby.replicator.set_enabled(False, problem=problem)
+        to_standby.await_problem(problem)
+    to_standby.replicator.set_enabled(True)
+    event = master.put("users/a", 1)
+    assert standby.store.await_head(MASTER, event.id, LIMIT_S)
+    wait_until(lambda: to_standby.progress.problem is None, LIMIT_S, "no problem")
+
+
 def test_switching_off_and_on_many_times_loses_and_repeats_nothing(
     master: Node, standby: Node, to_standby: Pull
 ) -> None:

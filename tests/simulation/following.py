@@ -27,8 +27,8 @@ class Following(Replicator):
         self._stopping = True
         self._replication.stop()
 
-    def set_enabled(self, enabled: bool) -> None:
-        super().set_enabled(enabled)
+    def set_enabled(self, enabled: bool, *, problem: str | None = None) -> None:
+        super().set_enabled(enabled, problem=problem)
         self.wake()
 
     def wake(self) -> None:
@@ -53,9 +53,10 @@ class Following(Replicator):
         self._due_s = None
         if self._stopping:
             return
-        if not (self._enabled or self._replication.needs_recovery):
-            self._replication.pause(None)
-            self._step_in(RETRY_S)
-            return
+        if not self._enabled:
+            self._replication.pause(self._problem)
+            if not self._replication.needs_recovery:
+                self._step_in(RETRY_S)
+                return
         went_well = self.step()
         self._step_in(BLOCK_MS / 1000 if went_well else RETRY_S)

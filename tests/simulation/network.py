@@ -144,15 +144,17 @@ class Network:
             wire.lag_s = lag_s
             self._end(wire, None)
 
-    def forget(self, told: Role) -> None:
-        """Something between forgets all connections: `told` sees them end, the other not.
+    def forget(self, told: Role | None = None) -> None:
+        """Something between forgets all connections; new ones carry again.
 
-        It finds out when what it says is not acknowledged.
+        `told` sees them end, and the other end finds out when what it says is not
+        acknowledged; None: nobody is told, ever.
         """
         for wire in self._standing():
             wire.forgotten = True
-            self._agenda.later(LATENCY_S, self._closing(wire, told))
-            self._agenda.later(FORGOTTEN_LIMIT_S, self._closing(wire, told.other))
+            if told is not None:
+                self._agenda.later(LATENCY_S, self._closing(wire, told))
+                self._agenda.later(FORGOTTEN_LIMIT_S, self._closing(wire, told.other))
 
     # What the ends ask for.
 

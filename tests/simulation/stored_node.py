@@ -24,8 +24,9 @@ from eventstore import (
     Replication,
     SecondWriter,
 )
+from node.both_active import BothActive
 from node.config import NodeConfig
-from node.core import BothActive, CoreEffect, Facts, Note, PeerSpoke
+from node.core import CoreEffect, Facts, Note, PeerSpoke, PeerWrites
 from node.link_messages import Head
 from node.notifications import StateChange
 from node.roles import Role, State
@@ -344,6 +345,8 @@ class StoredNode(Node):
                 self.world.note(f"{self.role}: {text}")
             case PeerSpoke(heartbeat):
                 self.shells.peer_spoke(heartbeat)
+            case PeerWrites():
+                self.shells.peer_writes(effect)
             case BothActive():
                 self.shells.both_active(effect)
             case ChangeState():

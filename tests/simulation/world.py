@@ -7,6 +7,7 @@ only told here; `stored_node` has real ones.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from random import Random
 
 from node.config import NodeConfig
@@ -78,6 +79,7 @@ class Node:
                 role=config.role,
                 instance=instance,
                 version="1",
+                event_format=1,
                 secrets=tuple(secret for secret in known if secret),
             ),
             facts=self._facts,
@@ -129,7 +131,7 @@ class Node:
 
     def carry_out(self) -> None:
         for effect in self.core.take_effects():
-            self._carry_out(effect)
+            self._world.on_effect(self, effect, partial(self._carry_out, effect))
         self._world.check()
 
     # What the network brings.
@@ -224,6 +226,10 @@ class World(Agenda):
         self.nodes: dict[Role, Node] = {}
         self.changes: list[tuple[float, Role, State, str]] = []
         self.reports: list[Report] = []
+        self.on_effect: Callable[[Node, CoreEffect, Callable[[], None]], None] = (
+            lambda _node, _effect, carry_out: carry_out()
+        )
+        """Is told of each effect, and lets it be carried out."""
         self.both_active_s: list[float] = []
         self.began_s = 0.0
         """When `settled` handed the pair over to the test."""

@@ -43,6 +43,10 @@ def nested(depth: int) -> bytes:
     return b"\x91" * depth + b"\x01"
 
 
+def test_every_format_that_was_ever_written_is_read() -> None:
+    assert set(codec._DECODERS) == set(range(1, FORMAT_VERSION + 1))
+
+
 def test_the_stored_form_is_as_documented() -> None:
     stored = codec.encode(
         origin=MASTER,

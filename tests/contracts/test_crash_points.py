@@ -1,0 +1,333 @@
+"""A process ends, or gets no answer, at any call to Redis: nothing is lost or doubled.
+
+`SCENARIOS` names what a node does with Redis. Each is done again and again, and each time
+the fault is one call later. Whoever adds a call to Redis that none of them reaches makes
+this test fail, and adds a scenario.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import attrs
+import pytest
+
+from eventstore import (
+    START,
+    Change,
+    Delete,
+    EntryChanged,
+    EventId,
+    Filter,
+    JsonValue,
+    Kind,
+    NoSuchEntry,
+    Put,
+    Replication,
+    StoreUnavailable,
+    mending,
+    read_history,
+    replication,
+    streams,
+)
+from tests.contracts.conftest import Connect
+from tests.contracts.convergence import check, events, exchange, written
+from tests.contracts.nodes import Clock, Node
+from tests.support.crash_points import (
+    Fault,
+    Killed,
+    Life,
+    Point,
+    points_in_code,
+    points_of,
+)
+from tests.support.histories import MASTER, ORIGINS, STANDBY
+
+
+class World:
+    """A master that may end at any call to Redis, a standby, and what was acknowledged."""
+
+    def __init__(self, connect_to: Connect, fault: Fault) -> None:
+        for place in (0, 1):
+            connect_to(place).flushdb()
+        clock = Clock()
+        self.life = Life(fault)
+        self.master = Node(lambda: connect_to(0), MASTER, clock, self.life.streams)
+        self.standby = Node(lambda: connect_to(1), STANDBY, clock)
+        self.acknowledged = [
+            self.master.put("users/a", 0), self.standby.put("users/b", 0),
+        ]  # fmt: skip
+        self.source = Node(
+            lambda: connect_to(1), STANDBY, clock, self.life.streams
+        ).streams
+        """The standby's Redis, as the master's process reaches it."""
+        self._tried: dict[str, int] = {}
+        exchange(self.master, self.standby)
+
+    def write(self, *changes: Change, expected: EventId | None = None) -> None:
+        """Let the master try to write something; it is acknowledged, or unknown."""
+        reason = f"try {len(self._tried)}"
+        self._tried[reason] = len(changes)
+        self.acknowledged += self.master.store.append(
+            changes, actor="jane", reason=reason, expected=expected
+        )
+
+    def lose_answers(self, count: int) -> None:
+        """The next calls get no answer; but not when it is done again."""
+        if self.life.fault_at is not None:
+            self.life.unanswered_count = count
+
+    def replicate(self) -> None:
+        """Let the master's process take what the standby wrote."""
+        steps = Replication(
+            self.master.store, self.source, own=MASTER, peer=STANDBY, now_s=lambda: 0.0
+        )
+        while self.lag or not steps.progress.connected:
+            steps.turn(None, allowed)
+
+    @property
+    def lag(self) -> int:
+        """Events of the standby that the master's memory has not got."""
+        heads = self.standby.store.snapshot.heads, self.master.store.snapshot.heads
+        return heads[0][STANDBY].id.n - heads[1][STANDBY].id.n
+
+    def recover(self) -> None:
+        self.master.store.recover(self.source, go_on=lambda: True)
+
+    def lose(self) -> None:
+        """The master's Redis loses three events that only the standby has."""
+        then = self.master.saved()
+        for n in range(1, 4):
+            self.acknowledged.append(self.master.put("users/a", n))
+        exchange(self.master, self.standby)
+        self.master.put_back(then)
+        self.master.restart()
+
+    def check(self) -> None:
+        self.recover()
+        self.master.store.reload_copy()
+        check(self.master, self.standby, self.acknowledged)
+        stored = [event.reason for event in events(self.standby, MASTER)]
+        for reason, count in self._tried.items():
+            assert stored.count(reason) in (0, count), "all of it once, or nothing"
+
+
+@contextmanager
+def allowed() -> Iterator[bool]:
+    yield True
+
+
+@attrs.frozen
+class Scenario:
+    """Something that a node does: what was before, and how it is done.
+
+    After a fault it is done again, and must not mind that it was done already.
+    """
+
+    act: Callable[[World], None]
+    prepare: Callable[[World], None] = lambda world: None
+
+
+def append_a_batch(world: World) -> None:
+    with suppress(NoSuchEntry):  # When it is done again.
+        world.write(Put("users/a", 1), Put("users/c", 1), Delete("users/b"))
+
+
+def append_if_unchanged(world: World) -> None:
+    first = world.acknowledged[0]
+    with suppress(EntryChanged):  # When it is done again.
+        world.write(Put("users/a", "mine"), expected=first.id)
+
+
+def append_without_answers(world: World) -> None:
+    world.lose_answers(2)
+    with suppress(StoreUnavailable):
+        world.write(Put("users/a", "unknown"))
+    world.write(Put("users/c", 1))
+
+
+def append_once_without_answer(world: World) -> None:
+    world.lose_answers(1)
+    world.write(Put("users/a", 1), Put("users/c", 1))
+
+
+def record(world: World) -> None:
+    value: JsonValue = {"to": "active", "number": 1}
+    world.acknowledged.append(
+        world.master.store.record(Kind.STATE_CHANGED, value, actor="node")
+    )
+    assert len([e for e in events(world.master, MASTER) if e.value == value]) == 1
+
+
+def start(world: World) -> None:
+    """As `NetPhoneNode.start` does it."""
+    world.master.streams.check()
+    world.master.restart()
+    world.recover()
+    world.master.store.record(Kind.STREAM_OPENED, {"instance": "x"}, actor="node")
+    world.master.streams.probe()
+
+
+def peer_writes(world: World) -> None:
+    for n in range(1, 3):
+        world.acknowledged.append(world.standby.put("users/a", f"theirs {n}"))
+    world.acknowledged += world.standby.store.append([Delete("users/b")], actor="joe")
+
+
+def write_in_ignorance(world: World) -> None:
+    world.lose()
+    world.write(Put("users/a", "mine"), Put("users/c", 1))
+    world.write(Delete("users/c"))
+
+
+def lose_all_but_memory(world: World) -> None:
+    """Memory and the standby's copy have the rest, but neither has all of it.
+
+    What only memory has is lost with the process.
+    """
+    world.lose()
+    world.write(Put("users/c", 2))
+    world.acknowledged.pop()
+    world.master.client.flushdb()
+
+
+def delete_by_hand(world: World) -> None:
+    world.write(Put("users/a", 1))
+    world.write(Put("users/c", 1))
+    exchange(world.master, world.standby)
+    world.master.client.xdel(
+        world.master.streams.key(MASTER), str(world.acknowledged[-1].id)
+    )
+
+
+def lose_all(world: World) -> None:
+    world.master.client.flushdb()
+
+
+def look(world: World) -> None:
+    """What the health check and the peer's heartbeats ask for."""
+    world.master.store.check()
+    head = world.standby.store.snapshot.heads[MASTER]
+    world.master.store.compare_own(head.id, head.digest)
+
+
+def read(world: World) -> None:
+    found = {written(e) for e in read_history(world.master.streams, ORIGINS, Filter())}
+    assert found >= {event.digest for event in world.acknowledged}
+    for archive in world.master.streams.archives():
+        assert world.master.streams.read_archive(archive.name, START, 10)
+
+
+def recover_a_branch(world: World) -> None:
+    write_in_ignorance(world)
+    world.recover()
+
+
+SCENARIOS = {
+    "append one": Scenario(lambda world: world.write(Put("users/a", 1))),
+    "append a batch": Scenario(append_a_batch),
+    "append if unchanged": Scenario(append_if_unchanged),
+    "append, one answer lost": Scenario(append_once_without_answer),
+    "append, two answers lost": Scenario(append_without_answers),
+    "record a change of state": Scenario(record),
+    "open": Scenario(start),
+    "apply": Scenario(World.replicate, peer_writes),
+    "write again from memory": Scenario(look, lose_all),
+    "recover the end": Scenario(World.recover, World.lose),
+    "recover a branch": Scenario(World.recover, write_in_ignorance),
+    "recover from memory too": Scenario(World.recover, lose_all_but_memory),
+    "recover what was deleted": Scenario(World.recover, delete_by_hand),
+    "start and recover": Scenario(start, write_in_ignorance),
+    "read": Scenario(read, recover_a_branch),
+}
+
+
+def disturbed_everywhere(
+    connect_to: Connect, scenario: Scenario, known: set[Point], fault: Fault
+) -> Iterator[set[Point]]:
+    """At each call in turn; gives where in the code that is."""
+    number = 0
+    while True:
+        number += 1
+        world = World(connect_to, fault)
+        scenario.prepare(world)
+        life = world.life
+        life.fault_at = life.call_count + number
+        dead = False
+        try:
+            scenario.act(world)
+        except Killed:
+            dead = True
+        except StoreUnavailable:
+            assert fault is Fault.UNANSWERED
+        if life.call_count < life.fault_at:
+            return
+        found = points_of(life, known)
+        assert found, f"this call is not found in the code: {life.places}"
+        try:
+            go_on(world, scenario, dead=dead)
+        except BaseException as error:
+            where = ", ".join(map(str, found))
+            error.add_note(f"{fault.value} at call {number}: {where}")
+            raise
+        yield found
+
+
+def go_on(world: World, scenario: Scenario, *, dead: bool) -> None:
+    """Do it again, in a new process if the old one ended, and see that all is well."""
+    world.life.fault_at, world.life.unanswered_count = None, 0
+    if dead:
+        world.master.restart()
+    world.recover()
+    scenario.act(world)
+    world.check()
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_a_fault_at_any_call_loses_and_doubles_nothing(
+    connect_to: Connect, monkeypatch: pytest.MonkeyPatch, fault: Fault
+) -> None:
+    for module in (mending, replication):
+        monkeypatch.setattr(module, "PAGE_EVENT_COUNT", 1)
+    known, reached, fault_count = points_in_code(), set[Point](), 0
+    for name, scenario in SCENARIOS.items():
+        for found in disturbed_everywhere(connect_to, scenario, known, fault):
+            reached |= found
+            fault_count += 1
+        print(f"{name}: {fault_count} so far")
+    print(
+        f"{fault.value}: {len(known)} points in the code, {len(reached)} reached, "
+        f"{fault_count} times"
+    )
+    missed = ", ".join(map(str, sorted(known - reached)))
+    assert not missed, f"no scenario reaches {missed}"
+
+
+def test_no_call_to_redis_goes_past_the_counted_ones() -> None:
+    tree = ast.parse(Path(streams.__file__).read_text())
+    (body,) = (
+        p for p in tree.body if isinstance(p, ast.ClassDef) and p.name == "Streams"
+    )
+    counted = {
+        id(inner)
+        for call in ast.walk(body)
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "self._call"
+        for inner in ast.walk(call)
+    }
+    past = {
+        ast.unparse(found)
+        for found in ast.walk(body)
+        if isinstance(found, ast.Attribute)
+        and ast.unparse(found).startswith(
+            ("self._client.", "self._append", "self._swap")
+        )
+        and id(found) not in counted
+    }
+    assert past == {
+        "self._client.close",
+        "self._append", "self._swap",  # As they are made, in `__init__`.
+        "self._append_to",
+    }  # fmt: skip
