@@ -45,7 +45,6 @@ def test_what_can_happen_does_happen(summary: Summary) -> None:
         "write unknown": 20,
         "recoveries": 100,
         "events taken by recovery": 500,
-        "events kept by recovery": 5,
         "events anew by recovery": 100,
         "events lost by Redis": 1000,
         "events lost for good": 10,
