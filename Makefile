@@ -19,8 +19,9 @@ run: $(READY)
 test: check
 	$(BIN)/python -m pytest
 
+# One again, with its whole trace: make simulate SEED=7
 simulate: $(READY)
-	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+	@exec $(BIN)/python -m tests.simulation --seeds $(SEEDS) $(if $(SEED),--seed $(SEED))
 
 # More options: python -m tests.chaos --help
 chaos: $(READY)

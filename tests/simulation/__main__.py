@@ -65,9 +65,10 @@ def _print_summary(summary: Summary, took_s: float) -> None:
     for name, count in sorted(summary.counts.items()):
         print(f"{count:10} {name}")
     print(
-        f"{summary.seed_count} seeds in {took_s:.0f} s: "
-        f"{summary.seed_count / took_s:.1f} seeds/s, "
-        f"{summary.simulated_s / took_s:.0f} times real time; "
+        f"{summary.seed_count} seeds, {summary.counts['events']} events, "
+        f"{summary.simulated_s:.0f} simulated seconds, "
+        f"{summary.takeover_count} takeovers, in {took_s:.0f} s "
+        f"({summary.simulated_s / took_s:.0f} times real time); "
         f"failed: {sorted(result.seed for result in summary.failed) or 'none'}"
     )
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 
 import attrs
 
+from node.roles import Role
+from node.takeover_gate import TAKEOVER_RULES
 from tests.simulation.seeds import Result, run_seed
 
 TRACE_TAIL_COUNT = 40
@@ -37,6 +39,7 @@ class Summary:
     seed_count: int = 0
     simulated_s: float = 0.0
     counts: Counter[str] = attrs.field(factory=Counter)
+    """What happened, by name."""
     failed: list[Result] = attrs.field(factory=list)
 
     def add(self, result: Result) -> None:
@@ -45,6 +48,13 @@ class Summary:
         self.counts.update(result.counts)
         if result.problems:
             self.failed.append(result)
+
+    @property
+    def takeover_count(self) -> int:
+        """How often a node became active by itself."""
+        rules = (*TAKEOVER_RULES, "S11")
+        found = (f"{role} became active by {rule}" for role in Role for rule in rules)
+        return sum(self.counts[name] for name in found)
 
 
 def account(result: Result, *, whole: bool) -> Iterator[str]:

@@ -56,6 +56,8 @@ class SimulatedRedis:
     """It takes commands, and executes and answers them when it goes on."""
     unanswered_share: float = 0.0
     """How many calls get no answer; half of these are executed."""
+    repeated_share: float = 0.0
+    """How many calls are executed twice; the second answer counts."""
     slow_share: float = 0.0
     """How many calls take a while, up to `slow_max_s`."""
     slow_max_s: float = 0.0
@@ -106,6 +108,8 @@ class SimulatedRedis:
         return self._execute(caller, command)
 
     def _execute(self, caller: Caller, command: Callable[[], _Reply]) -> _Reply:
+        if self.repeated_share and self.rng.random() < self.repeated_share:
+            command()
         reply = command()
         caller.after_call()
         return reply

@@ -19,6 +19,8 @@ MEAN_GAP_S = 10.0
 """Between two faults."""
 CLOCK_STEP_S = 2 * 3600.0
 SWITCH_GAP_S = 15.0
+RESENT_AFTER_S = 0.2
+RESENT_COUNT_MAX = 4
 SNAPSHOT_EACH_S = 1.0
 """As `appendfsync everysec`: what a machine that loses power may forget."""
 SNAPSHOT_COUNT = 30
@@ -46,11 +48,13 @@ class Faults:
         self._table = [
             Fault("connections reset", self._reset),
             Fault("connections crossing", self._cross),
+            Fault("dialled twice", self._dial_twice),
             Fault("half-open connections", self._half_open),
             Fault("cut", self._cut),
             Fault("cut one way", self._cut_one_way),
             Fault("jam", self._jam),
             Fault("delay", self._delay),
+            Fault("packets dropped", self._drop),
             Fault("pause", self._pause, 2.0),
             Fault("kill", self._kill),
             Fault("kill at a point", self._kill_at_a_point, 2.0),
@@ -60,6 +64,7 @@ class Faults:
             Fault("Redis stopped", self._redis_stopped),
             Fault("Redis slow", self._redis_slow),
             Fault("answers lost", self._answers_lost),
+            Fault("commands come twice", self._commands_twice),
             Fault("wall clock step", self._step_clock),
             Fault("replication off", self._replication_off),
             Fault("Redis emptied", self._redis_emptied),
@@ -87,7 +92,7 @@ class Faults:
         world.network.heal()
         for role, place in world.redis.items():
             place.is_gone = False
-            place.unanswered_share = place.slow_share = 0.0
+            place.unanswered_share = place.slow_share = place.repeated_share = 0.0
             if place.is_stopped:
                 place.go_on()
             node = world.nodes[role]
@@ -152,6 +157,11 @@ class Faults:
     def _cross(self) -> None:
         self._world.network.cross(self._some_s(0.05, 3.0))
 
+    def _dial_twice(self) -> None:
+        node = self._running()
+        if node is not None:
+            self._world.network.dial(node)
+
     def _half_open(self) -> None:
         self._world.network.forget(self._role())
 
@@ -169,8 +179,24 @@ class Faults:
         self._disturb(self._some_s(0.2, 2.5), self._world.network.heal)
 
     def _delay(self) -> None:
-        network, most_s = self._world.network, self._some_s(0.1, 2.0)
-        network.delay_s = lambda: self._rng.random() * most_s
+        most_s = self._some_s(0.1, 2.0)
+        self._slow_down(lambda: self._rng.random() * most_s)
+
+    def _drop(self) -> None:
+        """TCP sends again what was lost, later each time; what follows waits behind it."""
+        share = self._rng.choice([0.1, 0.3, 0.5])
+
+        def delay_s() -> float:
+            lost_count = 0
+            while lost_count < RESENT_COUNT_MAX and self._rng.random() < share:
+                lost_count += 1
+            return RESENT_AFTER_S * float(2**lost_count - 1)
+
+        self._slow_down(delay_s)
+
+    def _slow_down(self, delay_s: Callable[[], float]) -> None:
+        network = self._world.network
+        network.delay_s = delay_s
 
         def end() -> None:
             network.delay_s = lambda: 0.0
@@ -265,6 +291,16 @@ class Faults:
 
         def end() -> None:
             place.slow_share, place.slow_max_s = before
+
+        self._later(self._some_s(2.0, 10.0), end)
+
+    def _commands_twice(self) -> None:
+        """Whoever got no answer sends again; both arrive."""
+        place = self._world.redis[self._role()]
+        place.repeated_share = 0.3
+
+        def end() -> None:
+            place.repeated_share = 0.0
 
         self._later(self._some_s(2.0, 10.0), end)
 

@@ -53,9 +53,10 @@ class Following(Replicator):
         self._due_s = None
         if self._stopping:
             return
-        if not (self._enabled or self._replication.needs_recovery):
+        if not self._enabled:
             self._replication.pause(self._problem)
-            self._step_in(RETRY_S)
-            return
+            if not self._replication.needs_recovery:
+                self._step_in(RETRY_S)
+                return
         went_well = self.step()
         self._step_in(BLOCK_MS / 1000 if went_well else RETRY_S)

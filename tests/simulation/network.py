@@ -144,16 +144,17 @@ class Network:
             wire.lag_s = lag_s
             self._end(wire, None)
 
-    def forget(self, *told: Role) -> None:
-        """Something between forgets all connections: only `told` see them end.
+    def forget(self, told: Role | None = None) -> None:
+        """Something between forgets all connections; new ones carry again.
 
-        Another one finds out when what it says is not acknowledged.
+        `told` sees them end, and the other end finds out when what it says is not
+        acknowledged; None: nobody is told, ever.
         """
         for wire in self._standing():
             wire.forgotten = True
-            for role in Role:
-                after_s = LATENCY_S if role in told else FORGOTTEN_LIMIT_S
-                self._agenda.later(after_s, self._closing(wire, role))
+            if told is not None:
+                self._agenda.later(LATENCY_S, self._closing(wire, told))
+                self._agenda.later(FORGOTTEN_LIMIT_S, self._closing(wire, told.other))
 
     # What the ends ask for.
 

@@ -120,7 +120,7 @@ class _Run:
         for write in writes:
             if write.outcome is not Outcome.ACKNOWLEDGED:
                 yield f"the {write.role} does not take changes: {write.outcome}"
-        yield from self._be_quiet()
+        yield from self._become_quiet()
         yield from self._world.failures
         yield from check_histories(self._world, self._workload)
 
@@ -133,6 +133,13 @@ class _Run:
                 yield from (f"{limit_s:g} s {when}: {text}" for text in found)
                 return
             world.run(LOOK_EACH_S)
+
+    def _become_quiet(self) -> Iterator[str]:
+        """Who gave way to the other tells of it once it has all that the other wrote."""
+        ends_s = self._world.now_s + REST_WITHIN_S
+        while (found := list(self._be_quiet())) and self._world.now_s < ends_s:
+            pass
+        yield from found
 
     def _be_quiet(self) -> Iterator[str]:
         """Nothing goes on but heartbeats: one per second and node."""

@@ -13,6 +13,7 @@ from tests.simulation.campaign import Summary, account, results
 from tests.simulation.seeds import run_seed
 
 SEED_COUNT = 300
+FAULT_COUNT = 25
 LIMIT_S = 120.0
 
 
@@ -42,12 +43,17 @@ def test_what_can_happen_does_happen(summary: Summary) -> None:
         "switch switch-failed": 1,
         "write acknowledged": 5000,
         "write unknown": 20,
+        "recoveries": 100,
+        "events taken by recovery": 500,
+        "events anew by recovery": 100,
+        "events lost by Redis": 1000,
+        "events lost for good": 10,
     }
     often |= {f"standby became active by {rule}": 5 for rule in ("S6", "S11", "S12")}
     seldom = {name for name, least in often.items() if summary.counts[name] < least}
     assert not seldom
     faults = {n: c for n, c in summary.counts.items() if n.startswith("fault: ")}
-    assert len(faults) >= 18
+    assert len(faults) == FAULT_COUNT
     assert min(faults.values()) >= 30
 
 
