@@ -23,12 +23,12 @@ from eventstore import (
     codec,
     mending,
 )
-from eventstore.mending import WrongCopy
+from eventstore.mending import Mending, WrongCopy
 from tests.contracts.conftest import Connect
 from tests.contracts.nodes import LIMIT_S, Clock, Node, entries_of
 from tests.support import oracle
 from tests.support.crash_points import Killed, MortalStreams
-from tests.support.histories import MASTER, ORIGINS, STANDBY
+from tests.support.histories import MASTER, ORIGINS, STANDBY, Writer
 from tests.support.waiting import wait_until
 
 MS = 1_767_225_600_000
@@ -337,6 +337,34 @@ def test_killed_at_any_call_to_redis_it_is_done_by_the_next_try(
     print(f"recovery has {points} calls to Redis; killed at each of them")
     assert points is not None
     assert points >= (16 if page == 1 else 8)
+
+
+def test_events_that_nobody_has_any_more_are_counted_and_told(
+    master: Node, standby: Node
+) -> None:
+    writer = Writer(MASTER)
+    for n in range(6):
+        writer.put("users/a", n)
+    master.streams.append(MASTER, START, writer.blobs[:2])
+    standby.streams.append(MASTER, START, writer.blobs[:3])
+    # Of six, memory has the last two: the fourth is nowhere.
+    attempt = Mending(master.streams, standby.streams, MASTER, go_on=lambda: True)
+    mended = attempt.mend(writer.blobs[4:], ms_min=0)
+    assert mended is not None
+    assert (mended.taken_count, mended.anew_count, mended.missing_count) == (1, 2, 1)
+    assert "1 acknowledged events are lost for good" in str(mended)
+    assert len(master.stored(MASTER)) == 5
+
+
+def test_what_a_try_that_was_cut_off_left_in_the_making_is_thrown_away(
+    master: Node, standby: Node, lost: list[Event]
+) -> None:
+    lost.append(master.put("users/a", "mine"))
+    left_over = [(EventId(1, 1), b"left over")]
+    master.streams.make(MASTER, START, left_over)
+    master.streams.make_archive(MASTER, START, left_over)
+    master.recover(standby)
+    check(master, standby, lost)
 
 
 def test_it_stops_between_pages_when_it_is_told_to(
