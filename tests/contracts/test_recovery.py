@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import pytest
 
@@ -337,6 +337,22 @@ def test_killed_at_any_call_to_redis_it_is_done_by_the_next_try(
     print(f"recovery has {points} calls to Redis; killed at each of them")
     assert points is not None
     assert points >= (16 if page == 1 else 8)
+
+
+def test_the_first_turn_of_replication_gets_lost_events_back_before_it_copies(
+    master: Node, standby: Node, lost: list[Event]
+) -> None:
+    lost.append(standby.put("users/c", 2))
+    pull = Replication(
+        master.store, standby.source(), own=MASTER, peer=STANDBY, now_s=lambda: 5.0
+    )
+    pull.turn(None, lambda: nullcontext(False))
+    assert [e.digest for e in events(master, MASTER)][:4] == [
+        event.digest for event in lost if event.origin == MASTER
+    ]
+    assert master.stored(STANDBY) == standby.stored()[:-1], "it was not permitted"
+    pull.close()
+    check(master, standby, lost)
 
 
 def test_events_that_nobody_has_any_more_are_counted_and_told(
