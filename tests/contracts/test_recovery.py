@@ -26,11 +26,11 @@ from eventstore import (
     codec,
 )
 from eventstore.memory import Stored
-from eventstore.mending import WrongCopy
+from eventstore.mending import Mending, WrongCopy
 from tests.contracts.conftest import Connect
 from tests.contracts.convergence import check, events, exchange
 from tests.contracts.nodes import LIMIT_S, Clock, Node, Running
-from tests.support.histories import MASTER, STANDBY
+from tests.support.histories import MASTER, STANDBY, Writer
 from tests.support.waiting import wait_until
 
 MS = 1_767_225_600_000
@@ -254,6 +254,50 @@ def test_listeners_hear_of_what_came_back_and_of_nothing_twice(
     master.recover(standby)
     assert [key for key in told if key] == ["users/c", "users/a", "users/b"]
     check(master, standby, made)
+
+
+def test_the_first_turn_of_replication_gets_lost_events_back_before_it_copies(
+    master: Node, standby: Node, lost: list[Event]
+) -> None:
+    lost.append(standby.put("users/c", 2))
+    pull = Replication(
+        master.store, standby.source(), own=MASTER, peer=STANDBY, now_s=lambda: 5.0
+    )
+    pull.turn(None, lambda: nullcontext(False))
+    assert [e.digest for e in events(master, MASTER)][:4] == [
+        event.digest for event in lost if event.origin == MASTER
+    ]
+    assert master.stored(STANDBY) == standby.stored()[:-1], "it was not permitted"
+    pull.close()
+    check(master, standby, lost)
+
+
+def test_events_that_nobody_has_any_more_are_counted_and_told(
+    master: Node, standby: Node
+) -> None:
+    writer = Writer(MASTER)
+    for n in range(6):
+        writer.put("users/a", n)
+    master.streams.append(MASTER, START, writer.blobs[:2])
+    standby.streams.append(MASTER, START, writer.blobs[:3])
+    # Of six, memory has the last two: the fourth is nowhere.
+    attempt = Mending(master.streams, standby.streams, MASTER, go_on=lambda: True)
+    mended = attempt.mend(writer.blobs[4:], ms_min=0)
+    assert mended is not None
+    assert (mended.taken_count, mended.anew_count, mended.missing_count) == (1, 2, 1)
+    assert "1 acknowledged events are lost for good" in str(mended)
+    assert len(master.stored(MASTER)) == 5
+
+
+def test_what_a_try_that_was_cut_off_left_in_the_making_is_thrown_away(
+    master: Node, standby: Node, lost: list[Event]
+) -> None:
+    lost.append(master.put("users/a", "mine"))
+    left_over = [(EventId(1, 1), b"left over")]
+    master.streams.make(MASTER, START, left_over)
+    master.streams.make_archive(MASTER, START, left_over)
+    master.recover(standby)
+    check(master, standby, lost)
 
 
 def test_it_stops_between_pages_when_it_is_told_to(

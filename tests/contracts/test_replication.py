@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 
@@ -117,6 +118,23 @@ def test_progress_tells_when_the_copy_was_last_complete(
     wait_until(lambda: to_standby.progress == Progress(True, None, 5.0), LIMIT_S, "5 s")
     to_standby.now_s = 6.0
     wait_until(lambda: to_standby.progress == Progress(True, None, 6.0), LIMIT_S, "6 s")
+
+
+def test_a_copy_is_not_complete_while_pages_are_full(
+    master: Node, standby: Node
+) -> None:
+    writer = Writer(MASTER)
+    for n in range(PAGE_EVENT_COUNT + 1):
+        writer.put("users/a", n)
+    master.streams.append(MASTER, EventId(0, 0), writer.blobs)
+    replication = Replication(
+        standby.store, master.source(), own=STANDBY, peer=MASTER, now_s=lambda: 5.0
+    )
+    replication.turn(None, lambda: nullcontext(True))
+    assert replication.progress == Progress(True, None, None)
+    replication.turn(None, lambda: nullcontext(True))
+    assert replication.progress == Progress(True, None, 5.0)
+    replication.close()
 
 
 def test_it_stands_still_until_it_is_enabled(

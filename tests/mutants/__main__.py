@@ -64,9 +64,9 @@ LIMIT_S_MIN = 120.0
 REST_LIMIT_S = 3600.0
 TRY_COUNT = 3
 """A stage that ended with a failure that does not come again is run again."""
-NOTHING_COLLECTED = 5  # pytest's exit code
+NO_SUCH_TEST, NOTHING_COLLECTED = 4, 5  # Exit codes of pytest.
 
-_FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
+_FAILED = re.compile(r"^(?:FAILED|ERROR) (tests/.+?)(?: - .*)?$", re.MULTILINE)
 _LAST = re.compile(r"^(tests/\S+::.*?)(?: (?:PASSED|FAILED|SKIPPED).*)?$", re.MULTILINE)
 
 
@@ -267,7 +267,7 @@ def _pytest(tree: Path, tests: Sequence[str], limit_s: float) -> Run:
     seconds = monotonic() - began_s
     names = (_LAST if hung else _FAILED).findall(text)
     name = names[-1 if hung else 0].strip() if names else ""
-    assert code != NOTHING_COLLECTED, f"no test in {tests}"
+    assert code not in (NO_SUCH_TEST, NOTHING_COLLECTED), f"no test in {tests}:\n{text}"
     return Run(code == 0, name, hung, seconds, text)
 
 

@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from node.core import CloseConnection, Dial, Note, PeerWrites, SendBytes
-from node.link_messages import Goodbye, Head, Heartbeat, Proof, pack
+from node.link_messages import Goodbye, Head, Heartbeat, Proof, Refusal, pack
 from node.roles import Role, State
 from node.situation import (
     Active,
@@ -19,7 +19,7 @@ from node.situation import (
 )
 from tests.support.links import MASTER as MASTER_IDENTITY
 from tests.support.links import STANDBY as STANDBY_IDENTITY
-from tests.support.links import framed
+from tests.support.links import connection, framed
 from tests.support.lone_core import LoneCore
 
 MASTER, STANDBY = Role.MASTER, Role.STANDBY
@@ -801,6 +801,26 @@ def test_s18_a_claim_counts_for_nothing_while_the_peer_itself_speaks() -> None:
     lone.turn(1.0)
     lone.answer(WRONG_SECRET[MASTER])
     assert lone.core.detector.heard_s == lone.now_s - 1.0
+
+
+def test_s18_what_was_claimed_before_a_stall_is_not_believed() -> None:
+    lone = LoneCore(MASTER)
+    lone.tick()
+    # The stranger's hello arrived before this node stood still, and is read after it.
+    lone.core.connection_opened(99, dialled=True, now_s=lone.now_s)
+    stranger = connection(WRONG_SECRET[STANDBY], dialled=False)
+    for effect in lone.settle():
+        if isinstance(effect, SendBytes):
+            list(stranger.receive(effect.data))
+    hello = stranger.take_outbox()
+    lone.turn(2.0)
+    lone.core.data_received(99, hello + framed(pack(Refusal("wrong"))), lone.now_s)
+    lone.settle()
+    assert lone.core.problem == "the peer refuses us: wrong"
+    assert lone.core.situation.phase == Starting()
+    lone.tick()
+    lone.answer(WRONG_SECRET[STANDBY])
+    assert lone.changes == [(ACTIVE, "S4")]
 
 
 def test_s18_who_stops_answering_is_taken_over() -> None:
