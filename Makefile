@@ -1,17 +1,21 @@
 # make run   sets everything up and runs a whole pair on this machine
 # make test  sets everything up and runs every check
+# make explore walks through all states of a pair: minutes, on two cores
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test check format docs clean
+.PHONY: run test explore check format docs clean
 
 run: $(READY)
 	@exec $(BIN)/python -m node pair
 
 test: check
 	$(BIN)/python -m pytest
+
+explore: $(READY)
+	$(BIN)/python -m tests.exploration
 
 check: $(READY)
 	$(BIN)/ruff format --check .
