@@ -4,6 +4,7 @@
 # make simulate SEEDS=10000  breaks that many simulated pairs at random; --seed N replays one
 # make mutants  breaks the deciding code on purpose and sees that the tests notice
 # make fuzz  tries strange bytes on each parser, 60 s each or SECONDS=…
+# make explore walks through all states of a pair: minutes, on two cores
 PYTHON ?= python3
 SEEDS ?= 1000
 MINUTES ?= 10
@@ -11,13 +12,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test simulate chaos mutants fuzz check format docs clean
+.PHONY: run test explore simulate chaos mutants fuzz check format docs clean
 
 run: $(READY)
 	@exec $(BIN)/python -m node pair
 
 test: check
 	$(BIN)/python -m pytest
+
+explore: $(READY)
+	$(BIN)/python -m tests.exploration
 
 # One again, with its whole trace: make simulate SEED=7
 simulate: $(READY)
