@@ -104,11 +104,11 @@ class Faults:
 
     def _at_line(self, pair: Pair, place: int, network: Network) -> Moves:
         if not network.up[place]:
-            healed = network.with_line(place, True)
-            yield ("is heard again", place), self._pairs.with_network(pair, healed)
+            healed = self._with_line(pair, place, True)
+            yield ("is heard again", place), healed
         elif network.left.cuts:
-            cut = network.with_line(place, False).spend("cuts")
-            yield ("is not heard any more", place), self._pairs.with_network(pair, cut)
+            cut = self._pairs.spend(self._with_line(pair, place, False), "cuts")
+            yield ("is not heard any more", place), cut
         if not network.witness[place]:
             reached = attrs.evolve(network, witness=put(network.witness, place, True))
             after = self._pairs.with_network(pair, reached)
@@ -118,10 +118,15 @@ class Faults:
             after = self._pairs.with_network(pair, without.spend("isolations"))
             yield ("does not reach its witness", place), after
 
+    def _with_line(self, pair: Pair, place: int, up: bool) -> Pair:
+        return self._pairs.changed(
+            pair, ("line", place, up), lambda network: network.with_line(place, up)
+        )
+
     def _at_both(self, pair: Pair, network: Network) -> Moves:
         if network.left.cuts and all(network.up):
-            cut = network.with_line(0, False).with_line(1, False).spend("cuts")
-            yield ("are cut off", -1), self._pairs.with_network(pair, cut)
+            cut = self._with_line(self._with_line(pair, 0, False), 1, False)
+            yield ("are cut off", -1), self._pairs.spend(cut, "cuts")
         if network.left.refusals and network.accepted:
             torn = attrs.evolve(network.torn().spend("refusals"), accepted=False)
             rest = self._pairs.with_network(pair, torn)

@@ -113,7 +113,7 @@ class Pairs:
         """Why states changed since this was cleared: at which place, by which rules."""
         self._turns: dict[tuple[object, ...], tuple[int, Saying, tuple[str, ...]]] = {}
         self._joined: dict[tuple[int, Saying], int] = {}
-        self._spent: dict[tuple[int, str], int] = {}
+        self._changes: dict[tuple[int, object], int] = {}
         self.node_number(None)
         self.queues.number(())
 
@@ -182,11 +182,15 @@ class Pairs:
     def without_head(self, pair: Pair, place: int) -> Pair:
         """The oldest message under way from `place` is read, or lost."""
         head, *rest = self.queues.values[pair[2 + place]]
-        network = self.networks.values[pair[4]]
-        answer = network.dials[1 - place]
-        if answer is not None:
-            answer = answer.after_reading(word=isinstance(head, Word))
-            pair = self.with_network(pair, network.with_dial(1 - place, answer))
+        word = isinstance(head, Word)
+
+        def read(network: Network) -> Network:
+            answer = network.dials[1 - place]
+            if answer is None:
+                return network
+            return network.with_dial(1 - place, answer.after_reading(word=word))
+
+        pair = self.changed(pair, ("read", place, word), read)
         return with_queue(pair, place, self.queues.number(tuple(rest)))
 
     def without_words(self, pair: Pair, place: int, count: int) -> Pair:
@@ -197,45 +201,52 @@ class Pairs:
 
     def cleared(self, pair: Pair, place: int) -> Pair:
         """Nothing is under way from `place`."""
-        network = self.networks.values[pair[4]]
-        answer = network.dials[1 - place]
-        if answer is not None and answer.older_count:
+
+        def clear(network: Network) -> Network:
+            answer = network.dials[1 - place]
+            if answer is None:
+                return network
             answer = attrs.evolve(answer, older_count=0)
-            pair = self.with_network(pair, network.with_dial(1 - place, answer))
-        return with_queue(pair, place, 0)
+            return network.with_dial(1 - place, answer)
+
+        return with_queue(self.changed(pair, ("clear", place), clear), place, 0)
 
     # The network.
 
     def disconnected(self, pair: Pair, place: int) -> Pair:
         """The connection that it dialled ends, with what is under way on it."""
-        network = self.network(pair).with_connection(place, False)
-        return self.cleared(self.with_network(pair, network), place)
+        ended = self.changed(
+            pair,
+            ("disconnect", place),
+            lambda network: network.with_connection(place, False),
+        )
+        return self.cleared(ended, place)
 
     def torn(self, pair: Pair) -> Pair:
         """No connection stands; what is under way is left."""
-        return self.with_network(pair, self.network(pair).torn())
+        return self.changed(pair, "tear", Network.torn)
 
     def spend(self, pair: Pair, name: str) -> Pair:
-        number = self._changed(pair[4], name, lambda network: network.spend(name))
-        return (*pair[:4], number)
+        return self.changed(pair, name, lambda network: network.spend(name))
 
     def healed(self, pair: Pair) -> Pair:
         """The same pair, with nothing that fails or is held back from now on."""
-        number = self._changed(pair[4], "heal", lambda network: network.healed())
-        pair = (*pair[:4], number)
+        pair = self.changed(pair, "heal", Network.healed)
         for place in (0, 1):
             if self.views[pair[place]].paused:
                 pair = self.set(pair, place, paused=False)
         return pair
 
-    def _changed(
-        self, number: int, name: str, change: Callable[[Network], Network]
-    ) -> int:
-        found = self._spent.get((number, name))
+    def changed(
+        self, pair: Pair, key: object, change: Callable[[Network], Network]
+    ) -> Pair:
+        """Another network; `key` names what `change` does."""
+        known = pair[4], key
+        found = self._changes.get(known)
         if found is None:
-            found = self.networks.number(change(self.networks.values[number]))
-            self._spent[(number, name)] = found
-        return found
+            found = self.networks.number(change(self.networks.values[pair[4]]))
+            self._changes[known] = found
+        return (*pair[:4], found)
 
     def with_network(self, pair: Pair, network: Network) -> Pair:
         return (*pair[:4], self.networks.number(network))

@@ -5,6 +5,8 @@ And that each invariant can fail: with one rule broken there is a counterexample
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 
 from node.supervision import step
@@ -18,13 +20,14 @@ SCENARIOS = {scenario.name: scenario for scenario in (*SMALL, *LARGE)}
 STATE_COUNT_MAX = 100_000
 
 
+@cache
 def walked(name: str, rules: Rules = PRODUCTION) -> Result:
     return explore(SCENARIOS[name], state_count_max=STATE_COUNT_MAX, rules=rules)
 
 
 @pytest.mark.parametrize("scenario", SMALL, ids=lambda scenario: scenario.name)
 def test_every_invariant_holds_in_every_reachable_state(scenario: Scenario) -> None:
-    result = explore(scenario, state_count_max=STATE_COUNT_MAX)
+    result = walked(scenario.name)
     assert result.violation is None, f"\n{result.violation}"
     assert result.complete
     assert result.transition_count > result.state_count
@@ -60,7 +63,7 @@ EACH_WEAKENED = pytest.mark.parametrize(
         ("NO_SELF_DISTRUST", "stall", Invariant.WOKEN),
         ("STALE_WORDS_COUNT", "stall, crash", Invariant.WOKEN),
         ("SICK_GOES_ON", "sick", Invariant.SICK),
-        ("SICK_TRIES_ON", "sick", Invariant.MINUTE),
+        ("SICK_TRIES_ON", "sick, minute", Invariant.MINUTE),
         ("UNRECORDED", "cut", Invariant.RECORDED),
     ],
 )
@@ -79,21 +82,22 @@ def test_each_invariant_is_shown_to_fail() -> None:
 
 
 def test_each_invariant_is_checked() -> None:
-    names = ("calm", "cut", "switch", "stall", "sick", "pause")
-    found = [walked(name).check_counts for name in names]
+    found = [walked(scenario.name).check_counts for scenario in SMALL]
     for invariant in Invariant:
         assert any(counts[invariant] for counts in found), invariant
 
 
 def test_a_counterexample_is_the_shortest_one_step_by_step() -> None:
     found = walked("stall", weakened.NO_SELF_DISTRUST).violation
-    assert str(found).splitlines() == [
+    lines = str(found).splitlines()
+    assert lines[:5] == [
         "violated: who stood still for long does not serve before it knows more",
         "  0 at the start: master active | standby passive",
         "  1 the master stands still, long: master active still (long) | standby passive",
         "  2 the master wakes: master active | standby passive",
-        *[line for line in str(found).splitlines()[4:] if "from here" in line],
+        "  3 and from here, nothing fails any more: master active | standby passive",
     ]
+    assert len(lines) > 5
 
 
 def test_too_many_states_are_said_not_to_be_all() -> None:

@@ -135,7 +135,7 @@ class World:
         answer = network.dials[place]
         if answer is None:
             if peer.awake and view.awake:
-                yield ("dials", place), self._greet(pair, place, network)
+                yield ("dials", place), self._greet(pair, place)
         elif answer.claim:
             if view.awake:
                 yield ("hears a claim", place), self._claim(pair, place, answer)
@@ -145,39 +145,48 @@ class World:
         elif view.awake:
             yield ("is answered", place), self._answer(pair, place, answer)
 
-    def _greet(self, pair: Pair, place: int, network: Network) -> Pair:
+    def _greet(self, pair: Pair, place: int) -> Pair:
         other = 1 - place
         word = self.views[pair[other]].word
+        older_count = len(self.pairs.queues.values[pair[2 + other]])
         assert word is not None, "it is alive"
-        answer = Answer(
-            attrs.evolve(word, fresh=True),
-            claim=not network.accepted,
-            older_count=len(self.pairs.queues.values[pair[2 + other]]),
-        )
-        return self.pairs.with_network(pair, network.with_dial(place, answer))
+
+        def greet(network: Network) -> Network:
+            fresh = attrs.evolve(word, fresh=True)
+            claim = not network.accepted
+            answer = Answer(fresh, claim=claim, older_count=older_count)
+            return network.with_dial(place, answer)
+
+        return self.pairs.changed(pair, ("greet", place, word, older_count), greet)
 
     def _claim(self, pair: Pair, place: int, answer: Answer) -> Pair:
-        network = self.pairs.network(pair)
-        listened_to = network.stands[1 - place]
+        listened_to = self.pairs.network(pair).stands[1 - place]
 
         def claimed(turn: Turn) -> None:
             turn.claimed(answer.word, listened_to=listened_to)
 
         key = ("claim", answer.word, listened_to)
-        rest = self.pairs.with_network(pair, network.with_dial(place, None))
-        return self.pairs.turn(rest, place, key, claimed)
+        return self.pairs.turn(self._answered(pair, place), place, key, claimed)
+
+    def _answered(self, pair: Pair, place: int) -> Pair:
+        """Its dial is over."""
+        return self.pairs.changed(
+            pair, ("answered", place), lambda network: network.with_dial(place, None)
+        )
 
     def _accept(self, pair: Pair, place: int, answer: Answer) -> Pair:
         other, dialler = 1 - place, instance(BOTH[place])
-        network = self.pairs.network(pair)
         word = self.views[pair[other]].word
         assert word is not None, "it is alive"
         said, now = answer.word, word
         holds = (now.state, now.promise) == (said.state, said.promise)
         if self._rules.accepts_what_holds and not holds:
-            return self.pairs.with_network(pair, network.with_dial(place, None))
-        answer = attrs.evolve(answer, accepted=True)
-        pair = self.pairs.with_network(pair, network.with_dial(place, answer))
+            return self._answered(pair, place)
+
+        def accept(network: Network) -> Network:
+            return network.with_dial(place, attrs.evolve(answer, accepted=True))
+
+        pair = self.pairs.changed(pair, ("accept", place), accept)
         pair = self.pairs.cleared(pair, place)
         if self.views[pair[other]].peer != dialler:
             pair = self.pairs.disconnected(pair, other)
@@ -186,9 +195,11 @@ class World:
 
     def _answer(self, pair: Pair, place: int, answer: Answer) -> Pair:
         other, word, overtaken = 1 - place, answer.word, answer.overtaken
-        network = self.pairs.network(pair)
-        network = network.with_dial(place, None).with_connection(place, True)
-        pair = self.pairs.with_network(pair, network)
+        pair = self.pairs.changed(
+            self._answered(pair, place),
+            ("stand", place),
+            lambda network: network.with_connection(place, True),
+        )
         if self._rules.drops_overtaken_words and not overtaken:
             pair = self.pairs.without_words(pair, other, answer.older_count)
         if self.views[pair[place]].peer != word.instance:
@@ -363,7 +374,7 @@ class World:
         view, peer = self.views[pair[place]], self.views[pair[1 - place]]
         if network.dials[place] is not None:
             # A dial does not last as long as that.
-            pair = self.pairs.with_network(pair, network.with_dial(place, None))
+            pair = self._answered(pair, place)
         if view.starting:
             promises = peer.promised is not None and not peer.late
             if not (promises or self._is_held(pair, place, None)):
