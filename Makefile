@@ -1,5 +1,6 @@
 # make run   sets everything up and runs a whole pair on this machine
 # make test  sets everything up and runs every check
+# make explore  walks through all states of a pair: minutes, on two cores
 # make chaos MINUTES=10   breaks a real pair in every way we know, and loses nothing
 # make simulate SEEDS=10000  breaks that many simulated pairs at random; --seed N replays one
 # make mutants  breaks the deciding code on purpose and sees that the tests notice
