@@ -19,7 +19,7 @@ from eventstore import StoreUnavailable, Streams
 _ROOT: Final = Path(eventstore.__file__).parent
 _STREAMS: Final = "streams.py"
 _CALL: Final = "_call"
-_NO_STREAMS: Final = {"batch", "branch", "self._unsettled"}
+_NO_STREAMS: Final = {"batch", "branch", "drafts", "resync", "self._unsettled"}
 """What has methods that are named as those of `Streams`, in modules that use it."""
 
 
