@@ -20,6 +20,7 @@ from admin.replies import (
     HistoryEvent,
     LostChange,
     Replication,
+    ResyncReport,
     Status,
     SwitchReport,
     Takeover,
@@ -30,6 +31,9 @@ _PAGE_COUNT_LARGE_VALUES = 100
 """Fits `REPLY_BYTES_MAX` even if every value is as large and as escaped as can be."""
 _SWITCH_ANSWER_WITHIN_S = 60.0
 """A switch is answered when it is over, hooks included; giving up early helps nobody."""
+
+_RESYNC_ANSWER_WITHIN_S = 6 * 3600.0
+"""It reads all events of both nodes, several times."""
 
 
 @attrs.frozen
@@ -49,6 +53,8 @@ class HistoryFilter:
     until: str | None = None
     actor: str | None = None
     origin: str | None = None
+    archived: str | None = None
+    """`true`: the events that were replaced, instead."""
 
 
 @attrs.frozen
@@ -136,6 +142,18 @@ class NodeClient:
         body: JsonValue = {"enabled": enabled}
         fields = self._ask("POST", "/replication", body=(body,), reason=reason)
         return Replication.from_reply(fields)
+
+    def resync(self, *, discard: bool, dry_run: bool, reason: str) -> ResyncReport:
+        """Replace the standby's data by the master's; returns when it is over."""
+        body: JsonValue = {"discard": discard, "dry_run": dry_run}
+        fields = self._ask(
+            "POST",
+            "/replication/resync",
+            body=(body,),
+            reason=reason,
+            answer_within_s=_RESYNC_ANSWER_WITHIN_S,
+        )
+        return ResyncReport.from_reply(fields)
 
     def takeover(self) -> Takeover:
         """Whether nodes take over by themselves now."""

@@ -6,7 +6,7 @@ AdminError             1  internal error
 ├── Refused            3  the node says no; the reasons are given
 ├── Unreachable        4  no node answers there
 ├── ReplyUnclear       4  what answers there does not answer as a node does
-├── TimedOut           5  a switch ran out of time and was rolled back
+├── TimedOut           5  a switch or a resync ran out of time and was rolled back
 ├── NotAuthorised      6  no token, an unknown one, or one that may only read
 └── DataUnverified     7  the data failed verification
 """
@@ -88,7 +88,7 @@ class ReplyUnclear(AdminError):
 
 
 class TimedOut(AdminError):
-    """A switch failed on the way; the text says who serves now."""
+    """A switch or a resync failed on the way; the text says what is so now."""
 
     exit_code = ExitCode.TIMED_OUT
 

@@ -54,6 +54,10 @@ class Replication:
     problem: str | None
     divergence: str | None
     """How the two nodes' data differ although they must not."""
+    resync: str | None
+    """What a resync is doing at this moment."""
+    resync_due: str | None
+    """Why the standby's data are to be replaced by the master's."""
     raw: Raw = attrs.field(repr=False)
 
     @classmethod
@@ -68,6 +72,8 @@ class Replication:
             conflict_count=fields.count("conflicts", 0),
             problem=fields.text_or_none("problem"),
             divergence=fields.text_or_none("divergence"),
+            resync=fields.text_or_none("resync"),
+            resync_due=fields.text_or_none("resync_due"),
             raw=fields.raw,
         )
 
@@ -226,6 +232,64 @@ class SwitchReport:
 
 
 @attrs.frozen(kw_only=True)
+class OwnChange:
+    """A change that only the standby has."""
+
+    id: str
+    kind: str
+    key: str
+    actor: str
+    time: str
+
+    @classmethod
+    def from_reply(cls, fields: Fields) -> OwnChange:
+        """Read it from an element of `listed` of a resync."""
+        return cls(
+            id=fields.text("id"),
+            kind=fields.text("kind"),
+            key=fields.text("key"),
+            actor=fields.text_or_none("actor") or "",
+            time=fields.text_or_none("time") or "",
+        )
+
+
+@attrs.frozen(kw_only=True)
+class ResyncReport:
+    """What a resync did, or would do."""
+
+    outcome: str
+    """`done`, `nothing` or `ready` (dry run)."""
+    text: str
+    change_count: int
+    """Changes that only the standby has, or had."""
+    changes: tuple[OwnChange, ...]
+    """The first of them."""
+    entry_count: int
+    """Entries that are others afterwards."""
+    keys: tuple[str, ...]
+    """The first of them."""
+    raw: Raw = attrs.field(repr=False)
+
+    @classmethod
+    def from_reply(cls, fields: Fields) -> ResyncReport:
+        """Read it from `POST /replication/resync`."""
+        return cls(
+            outcome=fields.text("outcome"),
+            text=fields.text("text"),
+            change_count=fields.count("changes"),
+            changes=tuple(
+                OwnChange.from_reply(
+                    Fields(change, "POST /replication/resync 'listed'")
+                )
+                for change in fields.array("listed")
+            ),
+            entry_count=fields.count("entries"),
+            keys=tuple(str(key) for key in fields.array("keys")),
+            raw=fields.raw,
+        )
+
+
+@attrs.frozen(kw_only=True)
 class Entry:
     """One entry of the configuration."""
 
@@ -261,6 +325,8 @@ class HistoryEvent:
     """ISO 8601, UTC, by the writer's clock, or empty. For people, never for order."""
     overridden_by: str | None
     """The concurrent change that stands in its place."""
+    archive: str | None
+    """Where it is kept, if it was replaced."""
     raw: Raw = attrs.field(repr=False)
 
     @classmethod
@@ -276,6 +342,7 @@ class HistoryEvent:
             reason=fields.text_or_none("reason") or "",
             time=fields.text_or_none("time") or "",
             overridden_by=fields.text_or_none("overridden_by"),
+            archive=fields.text_or_none("archived"),
             raw=fields.raw,
         )
 

@@ -13,6 +13,7 @@ from eventstore.errors import (
     InvalidEntry,
     NoSuchConflict,
     NoSuchEntry,
+    ResyncRefused,
     SecondWriter,
     StoreRefused,
     StoreUnavailable,
@@ -38,9 +39,17 @@ from eventstore.event import (
     check_key,
     check_text,
 )
-from eventstore.history import Filter, read_history, read_losses
+from eventstore.history import (
+    ArchivedEvent,
+    Filter,
+    read_archived,
+    read_history,
+    read_losses,
+)
 from eventstore.memory import Head, Snapshot
+from eventstore.parting import Leaving
 from eventstore.replication import Progress, Replication, Replicator
+from eventstore.resync import Resynced, ResyncOrder
 from eventstore.store import BATCH_EVENT_COUNT_MAX, EventStore
 from eventstore.streams import Archive, Streams, Suitability, connect, display_url
 from eventstore.version_vector import Order, compare
@@ -55,6 +64,7 @@ __all__ = [
     "START",
     "VALUE_BYTES_MAX",
     "Archive",
+    "ArchivedEvent",
     "Change",
     "Configuration",
     "DamagedEvent",
@@ -71,6 +81,7 @@ __all__ = [
     "InvalidEntry",
     "JsonValue",
     "Kind",
+    "Leaving",
     "Loss",
     "NoSuchConflict",
     "NoSuchEntry",
@@ -81,6 +92,9 @@ __all__ = [
     "Recovered",
     "Replication",
     "Replicator",
+    "ResyncOrder",
+    "ResyncRefused",
+    "Resynced",
     "SecondWriter",
     "Snapshot",
     "StoreRefused",
@@ -95,6 +109,7 @@ __all__ = [
     "compare",
     "connect",
     "display_url",
+    "read_archived",
     "read_history",
     "read_losses",
 ]

@@ -141,6 +141,15 @@ def decode(origin: Origin, event_id: EventId, blob: bytes) -> Event | Unknown:
     return Unknown(origin, event_id, fields[1], digest, why)
 
 
+def readable(origin: Origin, event_id: EventId, blob: bytes) -> Event | None:
+    """The event in `blob`; None: this version does not understand it, or it is none."""
+    try:
+        event = decode(origin, event_id, blob)
+    except DamagedEvent:
+        return None
+    return event if isinstance(event, Event) else None
+
+
 _UNREADABLE = (
     # Whatever the bytes, msgpack and the checks below raise one of these.
     ValueError,

@@ -7,12 +7,15 @@ EventStoreError
 ├── EntryChanged        read the entry again and decide
 ├── StoreUnavailable    retry later; the outcome may be unknown
 │   └── StoreRefused    the same; certainly nothing was stored
-├── WritesFrozen        retry in a moment; a switch is under way
+├── WritesFrozen        retry in a moment; a switch or a resync is under way
+├── ResyncRefused       clear the reasons, then order it again; nothing was changed
 ├── UnsuitableStore     correct the settings of Redis
 ├── DamagedEvent        stored bytes that are no event; call a human
 ├── SecondWriter        another process writes this stream; stop
 └── StreamForked        two histories under one name; call a human
 """
+
+from collections.abc import Sequence
 
 
 class EventStoreError(Exception):
@@ -50,7 +53,20 @@ class StoreRefused(StoreUnavailable):
 
 
 class WritesFrozen(EventStoreError):
-    """Changes are held back for a planned switch, and it took longer than the limit."""
+    """Changes are held back for a switch or a resync, and it took longer than the limit."""
+
+
+class ResyncRefused(EventStoreError):
+    """The standby's data must not be replaced now; nothing was changed.
+
+    Attributes:
+        reasons: all of them, at least one.
+    """
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        assert reasons, "a refusal gives its reasons"
+        super().__init__("; ".join(reasons))
+        self.reasons = tuple(reasons)
 
 
 class UnsuitableStore(EventStoreError):

@@ -83,6 +83,7 @@ class Kind(StrEnum):
     TAKEOVER_CHANGED = "takeover-changed"
     BOTH_ACTIVE = "both-active"
     STREAM_RECOVERED = "stream-recovered"
+    RESYNCHRONISED = "resynchronised"
 
 
 @attrs.frozen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from itertools import takewhile
+from itertools import dropwhile, takewhile
 
 import attrs
 
@@ -121,6 +121,38 @@ def read_losses(
 def _end(streams: Streams, origin: Origin) -> EventId:
     last = streams.last(origin)
     return START if last is None else last[0]
+
+
+@attrs.frozen
+class ArchivedEvent:
+    """An event that was replaced by a recovery or a resync."""
+
+    archive: str
+    event: Event
+
+
+def read_archived(
+    streams: Streams, wanted: Filter, after: tuple[str, EventId] | None = None
+) -> Iterator[ArchivedEvent]:
+    """Archived events that `wanted` accepts, one archive after the other, oldest first.
+
+    What is no event of this format is left out. `after`: the archive and the id to go on
+    behind.
+
+    Raises:
+        StoreUnavailable, DamagedEvent: while iterating.
+    """
+    archives = sorted(streams.archives(), key=lambda a: (a.last, a.name))
+    if after is not None:
+        archives = list(dropwhile(lambda a: a.name != after[0], archives))
+    for archive in archives:
+        start = after[1] if after is not None and after[0] == archive.name else START
+        while page := streams.read_archive(archive.name, start, PAGE_EVENT_COUNT):
+            for event_id, blob in page:
+                event = codec.readable(archive.origin, event_id, blob)
+                if event is not None and wanted.accepts(event):
+                    yield ArchivedEvent(archive.name, event)
+            start = page[-1][0]
 
 
 def merge_causally(

@@ -29,6 +29,11 @@ class Head:
     digest: bytes
 
 
+def head_of(stored: Stored) -> Head:
+    """The end of a stream whose newest event is `stored`."""
+    return Head(stored[0], codec.digest_of(stored[1]))
+
+
 @attrs.frozen
 class Snapshot:
     """What a node knows at one moment; all parts belong together."""

@@ -20,7 +20,7 @@ from eventstore.errors import (
     StreamForked,
 )
 from eventstore.event import START, EventId, JsonValue, Origin
-from eventstore.memory import Head, Stored, chained
+from eventstore.memory import Head, Stored, chained, head_of
 from eventstore.recovery import known_digests, rejoin
 from eventstore.streams import PAGE_EVENT_COUNT, Streams, Swap
 
@@ -139,7 +139,7 @@ class Mending:
             while other is not None and other[0] > stored[0]:
                 other = next(theirs, None)
             if other == stored:
-                return _head(stored), branch[::-1]
+                return head_of(stored), branch[::-1]
             branch.append(stored)
         return self._genesis, branch[::-1]
 
@@ -150,7 +150,7 @@ class Mending:
         for page in self._tail(common):
             self._check()
             known |= known_digests(chained(self._origin, end, page))
-            end = _head(page[-1])
+            end = head_of(page[-1])
         return end, known
 
     def _extend(self, common: Head, batch: Sequence[Stored]) -> bool:
@@ -195,7 +195,7 @@ class Mending:
         for page in source:
             self._check()
             put(end.id, page)
-            end = _head(page[-1])
+            end = head_of(page[-1])
         return end
 
     def _append(self, after: EventId, page: Sequence[Stored]) -> None:
@@ -226,12 +226,12 @@ class Mending:
                     f"the peer's copy of stream {self._origin!r} is wrong and not what was "
                     f"lost here: {error}; put it aside there"
                 ) from error
-            end = _head(page[-1])
+            end = head_of(page[-1])
             yield page
 
     def _end(self) -> Head:
         last = self._ours.last(self._origin)
-        return self._genesis if last is None else _head(last)
+        return self._genesis if last is None else head_of(last)
 
     def _check(self) -> None:
         if not self._go_on():
@@ -259,10 +259,6 @@ def read_back(streams: Streams, origin: Origin) -> Iterator[Stored]:
     while page := streams.read_back(origin, before, PAGE_EVENT_COUNT):
         yield from page
         before = page[-1][0]
-
-
-def _head(stored: Stored) -> Head:
-    return Head(stored[0], codec.digest_of(stored[1]))
 
 
 def _missing_count(tail_end: Head, known: set[bytes], lost: Sequence[Stored]) -> int:

@@ -20,7 +20,7 @@ import attrs
 
 from eventstore import codec
 from eventstore.errors import DamagedEvent, EventStoreError, StreamForked
-from eventstore.event import START, Origin
+from eventstore.event import START, EventId, Origin
 from eventstore.store import EventStore
 from eventstore.streams import PAGE_EVENT_COUNT, Streams
 
@@ -65,11 +65,13 @@ class Replication:
         self._stopping = False
         self.progress = Progress(False, "not connected yet", None)
 
-    def turn(self, block_ms: int | None, permit: Permit) -> None:
+    def turn(
+        self, block_ms: int | None, permit: Permit, until: EventId | None = None
+    ) -> None:
         """One step: compare the streams and recover, or take one page.
 
         Waits up to `block_ms` for an event (None: not at all). `permit` is asked, and held,
-        while something is stored.
+        while something is stored. Events behind `until` are left where they are.
 
         Raises:
             EventStoreError: it stands still; `pause` says so in `progress`.
@@ -78,13 +80,14 @@ class Replication:
             self.recover()
             self._check_common_head()
         end = self._store.copy_end.id
-        page = self._source.follow(self._peer, end, PAGE_EVENT_COUNT, block_ms)
+        found = self._source.follow(self._peer, end, PAGE_EVENT_COUNT, block_ms)
+        page = [s for s in found if until is None or s[0] <= until]
         with permit() as allowed:
             if not allowed:
                 return
             if page:
                 self._store.take(page)
-        complete = len(page) < PAGE_EVENT_COUNT
+        complete = len(found) < PAGE_EVENT_COUNT
         if complete:
             self._store.meet_copy()
         complete_at_s = self._now_s() if complete else self.progress.complete_at_s
@@ -98,6 +101,15 @@ class Replication:
     def needs_recovery(self) -> bool:
         """Whether the own stream has lost events, or that it had is not recorded yet."""
         return self._store.needs_recovery
+
+    def lacks(self, event_id: EventId) -> bool:
+        """Whether the copy does not reach up to this event of the peer yet."""
+        return self._store.copy_end.id < event_id
+
+    @property
+    def source(self) -> Streams:
+        """The peer's Redis."""
+        return self._source
 
     def recover(self) -> None:
         """Get the own stream's lost events back, if the peer's Redis has any (D9).
@@ -146,6 +158,8 @@ class Replicator:
         self._changed = threading.Condition()
         self._enabled = False
         self._problem: str | None = None
+        self._wanted = START
+        """Up to where the peer wants to be read although replication is off (D12)."""
         self._stopping = False
         self._thread = threading.Thread(
             target=self._run, name="replicator", daemon=True
@@ -176,6 +190,15 @@ class Replicator:
             self._enabled, self._problem = enabled, problem
             self._changed.notify_all()
 
+    def read_up_to(self, wanted: EventId) -> None:
+        """While it stands still, take the peer's events up to `wanted`, and no more (D12).
+
+        `START`: none.
+        """
+        with self._changed:
+            self._wanted = wanted
+            self._changed.notify_all()
+
     def _run(self) -> None:
         while self._await_work():
             if not self.step():
@@ -198,11 +221,12 @@ class Replicator:
         return False
 
     def _turn(self) -> None:
-        if not self._enabled:
+        wanted = None if self._enabled else self._wanted
+        if wanted is not None and not self._replication.lacks(wanted):
             self._replication.recover()
             return
         was_connected = self.progress.connected
-        self._replication.turn(BLOCK_MS, self._permit)
+        self._replication.turn(BLOCK_MS, self._permit, wanted)
         if self.progress.connected and not was_connected:
             _log.info("replication follows stream %s", self._peer)
             self._logged = None
@@ -210,11 +234,14 @@ class Replicator:
     @contextmanager
     def _permit(self) -> Iterator[bool]:
         with self._changed:
-            yield self._enabled and not self._stopping
+            yield self._may_read() and not self._stopping
+
+    def _may_read(self) -> bool:
+        return self._enabled or self._replication.lacks(self._wanted)
 
     def _await_work(self) -> bool:
         with self._changed:
-            while not (self._enabled or self._stopping):
+            while not (self._may_read() or self._stopping):
                 self._replication.pause(self._problem)
                 if self._replication.needs_recovery:
                     break

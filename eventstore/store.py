@@ -18,10 +18,12 @@ from eventstore import codec
 from eventstore.codec import Unknown
 from eventstore.configuration import Entry, Folded, Loss
 from eventstore.errors import (
+    DamagedEvent,
     EntryChanged,
     EventStoreError,
     InvalidEntry,
     NoSuchEntry,
+    ResyncRefused,
     SecondWriter,
     StoreRefused,
     StoreUnavailable,
@@ -44,7 +46,9 @@ from eventstore.event import (
 )
 from eventstore.memory import Head, Memory, Snapshot, Stored, chained
 from eventstore.mending import Mended, Mending, WrongCopy, pages, read_pages
+from eventstore.parting import Leaving
 from eventstore.recovery import known_digests
+from eventstore.resync import Resync, Resynced, ResyncOrder, Watch, told_of
 from eventstore.streams import PAGE_EVENT_COUNT, Streams
 
 _log = logging.getLogger("netphone.store")
@@ -54,6 +58,8 @@ TURN_LIMIT_S = 2.0
 """How long a change waits for the ones before it; they may be waiting for Redis."""
 _UNSETTLED_COUNT_MAX = 64
 _NS_PER_MS = 1_000_000
+
+_UNMET = "whether the resync came about is not known until Redis answers"
 
 OnFolded = Callable[[Event, Folded | None], None]
 
@@ -102,9 +108,12 @@ class EventStore:
         """The newest own event that the peer's events name and that is not here: found
         missing, and found to be lost for good.
         """
+        self._damage: str | None = None
         self._wrong_end: bytes | None = None
         """How the peer's copy of the own stream ends, if that was found to be wrong."""
         self._unsettled: list[Sequence[Stored]] = []
+        self._unmet: Memory | None = None
+        """What is in Redis if a swap came about that got no answer; None: there is none."""
         self._broken: SecondWriter | None = None
         self._unrecorded: Mended | None = None
         """A recovery whose event is not stored yet."""
@@ -143,6 +152,14 @@ class EventStore:
     def needs_recovery(self) -> bool:
         """Whether `recover` has something to do, or to tell."""
         return self._hindrance is not None or self._unrecorded is not None
+
+    @property
+    def damage(self) -> str | None:
+        """What is wrong with the copy of the peer's stream, so that only a part of it is here.
+
+        None: nothing was found.
+        """
+        return self._damage
 
     @property
     def copy_end(self) -> Head:
@@ -198,24 +215,41 @@ class EventStore:
     def open(self) -> None:
         """Fold both streams as they are in Redis, checking their hash chains.
 
+        Of a damaged copy of the prevailing stream, what is before the damage: a resync makes
+        it anew, and for that a node must run.
+
         Raises:
             StoreUnavailable: Redis did not answer.
             StreamForked, DamagedEvent: a stream is not one unbroken history.
         """
         self._streams.clear((self._own, self._peer))
         self._read_archived()
-        for origin in (self._own, self._peer):
-            self._read_on(origin, announce=False)
+        self._read_on(self._own, announce=False)
+        try:
+            self._read_on(self._peer, announce=False)
+        except (StreamForked, DamagedEvent) as error:
+            if self._peer != self._prevailing:
+                raise
+            self._damage = f"the copy of stream {self._peer!r} is damaged: {error}"
+            _log.error("%s", self._damage)
+            with suppress(StreamForked, DamagedEvent):
+                self._read_on(self._peer, announce=False, page_count=1)
         self._copy_end = self._known.heads[self._peer]
 
     def _read_archived(self) -> None:
-        """Ids go on above every archived one."""
-        ends = [archive.last.ms for archive in self._streams.archives()]
+        """Ids go on above every archived one of this origin.
+
+        What was archived of the copy may have any id: it need not have been an event.
+        """
+        found = self._streams.archives()
+        ends = [a.last.ms for a in found if a.origin == self._own]
         self._archived_ms = max(ends, default=0)
 
-    def _read_on(self, origin: Origin, *, announce: bool) -> None:
+    def _read_on(
+        self, origin: Origin, *, announce: bool, page_count: int = PAGE_EVENT_COUNT
+    ) -> None:
         while page := self._streams.read(
-            origin, self._known.heads[origin].id, PAGE_EVENT_COUNT
+            origin, self._known.heads[origin].id, page_count
         ):
             events = self._known.chained(origin, page)
             self._fold(origin, page, events, announce=announce)
@@ -316,7 +350,8 @@ class EventStore:
         # Waiting gives the lock back: `freeze` and `record` need it.
         if not self._thawed.wait_for(lambda: not self._frozen, limit_s):
             raise WritesFrozen(
-                f"changes are held back for a switch, and it took over {limit_s} s"
+                "changes are held back for a switch or a resync, and it took over "
+                f"{limit_s} s"
             )
 
     def _write(
@@ -340,7 +375,7 @@ class EventStore:
                 # At one moment, or a vector could cover what the caller never saw.
                 self._check_entries(drafts, expected)
                 heads = dict(self._known.heads)
-            batch = self._compose(drafts, actor, reason, heads)
+            batch = self._compose(drafts, actor, reason, heads, self._new_ms(heads))
             # Read before it is stored: what cannot be read back must not be written.
             events = self._known.chained(self._own, batch)
             if self._store(batch):
@@ -366,10 +401,10 @@ class EventStore:
         actor: str,
         reason: str,
         heads: Mapping[Origin, Head],
+        ms: int,
     ) -> list[Stored]:
         own = heads[self._own]
         wall_ns = self._wall_ns()
-        ms = self._new_ms(heads)
         vector = {o: head.id for o, head in heads.items() if head.id != START}
         previous = own.digest
         batch: list[Stored] = []
@@ -466,6 +501,8 @@ class EventStore:
         return False
 
     def _check_hindrance(self) -> None:
+        if self._unmet is not None:
+            raise StoreRefused(f"{_UNMET}; nothing was stored")
         if self._hindrance is not None:
             raise StoreRefused(f"{self._hindrance}; nothing was stored")
 
@@ -564,6 +601,9 @@ class EventStore:
     def _check_own(self) -> None:
         if self._writing.acquire(blocking=False):
             try:
+                if self._unmet is not None:
+                    with self._copying:
+                        self._meet_resynced()
                 if self._broken is None and not self._unsettled:
                     self._restore_own()
             finally:
@@ -738,6 +778,124 @@ class EventStore:
         if last is None:
             return Head(START, codec.genesis(self._streams.pair, origin))
         return Head(last[0], codec.digest_of(last[1]))
+
+    # Resync (D3, D11, D12).
+
+    def look_at_resync(
+        self, source: Streams, *, discard: bool, with_entries: bool, watch: Watch
+    ) -> Leaving:
+        """What would leave if this node's data were replaced by the peer's, in `source`.
+
+        Nothing is changed. `watch` is told how many events were read, and may end it. Which
+        entries would be others is found out only `with_entries`.
+
+        Raises:
+            StoreUnavailable: a Redis did not answer, or `watch` said no.
+            ResyncRefused, DamagedEvent: a stream is not one unbroken history.
+        """
+        resync = self._resync(source, watch)
+        leaving = resync.part(self._known.heads[self._peer], discard=discard)
+        if leaving.against() or not with_entries:
+            return leaving
+        return resync.look(leaving, self._known, self._new_memory())
+
+    def resync(self, source: Streams, order: ResyncOrder, *, watch: Watch) -> Resynced:
+        """Replace the data here by those of the peer, whose Redis is `source`, in one step.
+
+        What the own stream alone has must be at the peer already, or is discarded; what leaves
+        is archived. An event `resynchronised` says so. Changes wait until it has ended. Doing
+        it again, or after it was cut off anywhere, changes nothing more.
+
+        Raises:
+            ResyncRefused: nothing was changed.
+            StoreUnavailable: a Redis did not answer, or `watch` said no. Nothing was changed,
+                unless the text says that this is not known.
+            SecondWriter, DamagedEvent: nothing was changed.
+        """
+        _check_author(order.actor, order.reason)
+        with self._recovering, self._writing, self._copying:
+            self._check_whole()
+            resync = self._resync(source, watch)
+            left = resync.part(self._known.heads[self._peer], discard=order.discard)
+            if reasons := (*left.against(), *left.not_taken_over()):
+                raise ResyncRefused(reasons)
+            if left.is_nothing and not order.anyway:
+                return Resynced(left, None)
+            made = self._new_memory()
+            left = resync.make(left, self._known, made)
+            end = made.heads[self._own].id
+            event, batch = self._compose_resynchronised(left, order, made)
+            self._unmet = made
+            try:
+                resync.finish(left, event.id, end, batch)
+            except StoreUnavailable as error:
+                self._meet_resynced(error)
+                if self._known is not made:
+                    raise
+            except BaseException:
+                self._unmet = None
+                raise
+            else:
+                self._adopt_resynced(made)
+            _log.warning("this node's data are the peer's now: %s", event.value)
+            return Resynced(left, event)
+
+    def _compose_resynchronised(
+        self, left: Leaving, order: ResyncOrder, made: Memory
+    ) -> tuple[Event, list[Stored]]:
+        """The event that tells of it, and all that is appended; folded into `made`."""
+        # Above the ids that leave.
+        ms = max(self._new_ms(made.heads), self._new_ms(self._known.heads) + 1)
+        name = EventId(ms, made.heads[self._own].id.n + 1)
+        value = {**order.note, **told_of(left, name)}
+        drafts = [_Draft(Kind.RESYNCHRONISED, "", codec.pack_value(value))]
+        for kind in order.kept:
+            newest, there = self.latest(kind), made.recent.get((self._own, kind))
+            if newest and not (there and there[-1].packed == newest.packed):
+                drafts.append(_Draft(kind, "", newest.packed))
+        batch = self._compose(drafts, order.actor, order.reason, made.heads, ms)
+        events = made.chained(self._own, batch)
+        made.fold(self._own, batch, events)
+        assert isinstance(events[0], Event)
+        return events[0], batch
+
+    def _resync(self, source: Streams, watch: Watch) -> Resync:
+        return Resync(
+            self._streams, source, own=self._own, peer=self._peer, watch=watch
+        )
+
+    def _check_whole(self) -> None:
+        """That Redis has what this node wrote, so that nothing is replaced unseen."""
+        if self._broken is not None:
+            raise SecondWriter(str(self._broken))
+        self._meet_resynced()
+        self._check_hindrance()
+        if self._unsettled:
+            self._settle()
+        self._restore_own()
+        self._check_hindrance()
+
+    def _meet_resynced(self, cause: StoreUnavailable | None = None) -> None:
+        """Let memory know whether a swap came about.
+
+        Raises:
+            StoreUnavailable: Redis does not answer; no change is taken until it does.
+        """
+        made = self._unmet
+        if made is None:
+            return
+        try:
+            end = self._end(self._own)
+        except StoreUnavailable as error:
+            raise StoreUnavailable(f"{cause or error}; {_UNMET}") from error
+        if end == made.heads[self._own]:
+            self._adopt_resynced(made)
+        self._unmet = None
+
+    def _adopt_resynced(self, made: Memory) -> None:
+        self._replace_memory(made)
+        self._copy_end = made.heads[self._peer]
+        self._wrong_end = self._damage = self._unmet = None
 
     # Memory.
 

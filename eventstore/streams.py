@@ -39,6 +39,7 @@ from eventstore.memory import Stored
 PAGE_EVENT_COUNT: Final = 500
 """Events read at once; at the limit of event size a page has 34 MB."""
 FIELD: Final = b"e"
+_ID_MAX: Final = EventId(2**64 - 1, 2**64 - 1)
 
 # Answers the id that the stream really ends with when it is not the predecessor named,
 # and then adds nothing. An error within the script can only come from its first XADD.
@@ -183,6 +184,8 @@ class Streams:
         return self._read_from(self.key(origin), after, count)
 
     def _read_from(self, key: str, after: EventId, count: int) -> list[Stored]:
+        if after == _ID_MAX:
+            return []  # Nothing can be behind it, and Redis takes the question amiss.
         first = f"({after}" if after != START else "-"
         return _entries(self._call(lambda: self._client.xrange(key, first, "+", count)))
 

@@ -10,12 +10,14 @@ from node.errors import (
     NotMaster,
     NotReplicated,
     PortInUse,
+    ResyncRolledBack,
     SwitchFailed,
     SwitchRefused,
     SwitchRolledBack,
 )
 from node.netphone_node import NetPhoneNode
 from node.notifications import Conflict, EntryChange, StateChange
+from node.resyncing import ResyncReport
 from node.roles import Role, State
 from node.switching import SwitchReport
 
@@ -29,6 +31,8 @@ __all__ = [
     "NotMaster",
     "NotReplicated",
     "PortInUse",
+    "ResyncReport",
+    "ResyncRolledBack",
     "Role",
     "State",
     "StateChange",

@@ -98,6 +98,7 @@ class Facts:
     paused: bool
     pause_left_ms: int
     pause_text: str
+    read_up_to: str
     calls: int
 
 

@@ -7,6 +7,7 @@ NodeError
 ├── SwitchRefused         clear the reasons, then order the switch again
 ├── SwitchRolledBack      nothing changed; order the switch again
 ├── SwitchFailed          look which node serves now, and why
+├── ResyncRolledBack      nothing changed; clear the cause, then order it again
 ├── NotReplicated         stored here; look at the peer, do not store it again
 └── LinkProtocolError     bytes on the link that must not be there
     ├── LocalProtocolError     our own mistake: a bug to report
@@ -56,6 +57,10 @@ class SwitchFailed(NodeError):
 
     The message says which one and why.
     """
+
+
+class ResyncRolledBack(NodeError):
+    """A resync could not be ended: this node's data are as before."""
 
 
 class NotReplicated(NodeError):

@@ -27,6 +27,7 @@ _FORMAT_UNSAID = 1
 
 _TEXT_LENGTH_MAX = 1024
 _ITEM_COUNT_MAX = 64
+_NO_EVENT = "0-0"
 NONCE_BYTES: Final = 16
 _UNPACK_ERRORS = (
     ValueError,
@@ -115,6 +116,10 @@ class Heartbeat:
     """The sender's order about automatic takeover; it may have run out."""
     pause_left_ms: int
     pause_text: str
+    read_up_to: str
+    """The event of its stream up to which the sender wants to be read although replication
+    is off (D12); `0-0`: none.
+    """
     calls: int
     version: str
 
@@ -236,6 +241,11 @@ class _Fields:
             heads[origin] = head
         return heads
 
+    def event_id(self, field: str, *, default: str) -> str:
+        text = self.text(field, default=default)
+        self.check_id(field, text)
+        return text
+
     def check_id(self, field: str, text: str) -> None:
         try:
             EventId.parse(text)
@@ -285,6 +295,7 @@ def _read_heartbeat(fields: _Fields) -> Heartbeat:
         paused=fields.truth("paused", default=False),
         pause_left_ms=fields.number("pause_left_ms", default=0),
         pause_text=fields.text("pause_text", default=""),
+        read_up_to=fields.event_id("read_up_to", default=_NO_EVENT),
         calls=fields.number("calls", default=0),
         version=fields.text("version", default=""),
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from eventstore import (
     FOLD_VERSION,
     FORMAT_VERSION,
+    ArchivedEvent,
     Change,
     Delete,
     Entry,
@@ -35,6 +36,7 @@ from eventstore import (
     Suitability,
     connect,
     display_url,
+    read_archived,
     read_history,
 )
 from node.clock import Clock, SystemClock, iso_utc
@@ -46,6 +48,7 @@ from node.health import Health
 from node.link_messages import Head
 from node.link_protocol import Identity
 from node.notifications import Conflict, EntryChange, Listeners, StateChange
+from node.resyncing import Resyncing, ResyncReport
 from node.roles import Role, State
 from node.runtime import Announce, Ask, Observed, Runtime
 from node.service import Counts
@@ -132,6 +135,16 @@ class NetPhoneNode:
             tell=lambda work: self._runtime.post(Ask(work)),
             report=lambda report: self._switching.report(report),
         )
+        self._resyncing = Resyncing(
+            config.role,
+            store=self._store,
+            source=self._replication.source,
+            replicates=lambda: self._shells.replication.current.enabled,
+            await_replicated=self._shells.await_replicated,
+            view=lambda: self._runtime.view,
+            announce=lambda: self._runtime.post(Announce()),
+            clock=self._clock,
+        )
         core = Core(
             config,
             identity=self._identity(),
@@ -201,6 +214,7 @@ class NetPhoneNode:
         if self._shells.serving:
             self._shells.retire_and_wait(self.config.switch_timeout_s)
         self._started = False
+        self._resyncing.stop()
         self._running.close()
 
     def __enter__(self) -> NetPhoneNode:
@@ -252,6 +266,7 @@ class NetPhoneNode:
         value: dict[str, JsonValue] = {
             "instance": self._instance,
             "version": VERSION,
+            "baseline": self._resyncing.baseline() or VERSION,
             "knew": {origin: str(head.id) for origin, head in snapshot.heads.items()},
         }
         actor = f"{self.config.role} node"
@@ -289,6 +304,8 @@ class NetPhoneNode:
                 snapshot=self._store.snapshot,
                 progress=self._replicator.progress,
                 replication_enabled=self._shells.replication.current.enabled,
+                resync=self._resyncing.progress,
+                resync_due=self._resyncing.due(),
                 pause=self._shells.takeover.current,
                 both_active=self._shells.both_active_events(),
                 health=self._health.summary(),
@@ -314,6 +331,8 @@ class NetPhoneNode:
             reasons.append(str(self._store.broken))
         elif self._store.hindrance is not None:
             reasons.append(self._store.hindrance)
+        if self._store.damage is not None:
+            reasons.append(self._store.damage)
         return not reasons, reasons
 
     @property
@@ -497,6 +516,35 @@ class NetPhoneNode:
         given = reason or f"restores {lost}"
         return self._append([loss.change], actor, given, loss.winner.id)[0]
 
+    def archived(
+        self,
+        *,
+        key: str | None = None,
+        prefix: str | None = None,
+        actor: str | None = None,
+        origin: Origin | None = None,
+        since_ns: int | None = None,
+        until_ns: int | None = None,
+        after: tuple[str, EventId] | None = None,
+        limit: int | None = None,
+    ) -> Iterator[ArchivedEvent]:
+        """As `history`, of the events that a recovery or a resync replaced here (D11).
+
+        `after` goes on behind this event of this archive.
+
+        Raises:
+            StoreUnavailable, DamagedEvent: while iterating.
+        """
+        wanted = Filter(
+            key=key,
+            prefix=prefix,
+            actor=actor,
+            origin=origin,
+            since_ns=since_ns,
+            until_ns=until_ns,
+        )
+        return islice(read_archived(self._streams, wanted, after), limit)
+
     # Orders.
 
     def switch(
@@ -538,6 +586,29 @@ class NetPhoneNode:
         """
         self._check_started()
         self._shells.set_replication(enabled, actor=actor, reason=reason)
+
+    def resync(
+        self,
+        *,
+        actor: str,
+        reason: str = "",
+        discard: bool = False,
+        dry_run: bool = False,
+    ) -> ResyncReport:
+        """Replace this standby's data by the master's, in one step (D3, D12).
+
+        Replication is off, and this node passive. The master first takes over what only this
+        node has; with `discard` that leaves, archived. Changes wait until it has ended.
+
+        Raises:
+            ResyncRefused: every reason why not; nothing was changed.
+            ResyncRolledBack: it could not be ended; nothing was changed.
+            EventStoreError: a Redis did not answer; the text says if anything is not known.
+        """
+        self._check_started()
+        return self._resyncing.order(
+            actor=actor, reason=reason, discard=discard, dry_run=dry_run
+        )
 
     def pause_takeover(self, for_s: float, *, actor: str, reason: str = "") -> None:
         """Let neither node take over by itself for `for_s` seconds, a week at most.
@@ -642,6 +713,7 @@ class NetPhoneNode:
             paused=pause.paused,
             pause_left_ms=int(1000 * pause.left_s(self._clock.now_s())),
             pause_text=pause.text,
+            read_up_to=str(self._resyncing.wanted),
             calls=self._calls,
         )
 
@@ -654,7 +726,7 @@ class NetPhoneNode:
         if ready:
             _log.info("ready again")
         else:
-            _log.error("not ready, no changes are taken: %s", "; ".join(reasons))
+            _log.error("not ready: %s", "; ".join(reasons))
 
     def _check_redis(self) -> None:
         try:

@@ -88,6 +88,8 @@ class Shells:
         """The peer's process whose copy of the own stream was found to be a part of it."""
         self._unreadable: str | None = "which format the peer writes is not known yet"
         """Why its events are not copied although replication is on."""
+        """The peer's process whose copy of the own stream was looked at."""
+        self._wanted_by_peer = START
         self.replication = PairSetting(
             Kind.REPLICATION_CHANGED,
             ReplicationSetting(),
@@ -334,6 +336,7 @@ class Shells:
             self._peer = heartbeat
             self._acknowledged.notify_all()
         self._check_own(heartbeat)
+        self._read_on_request(heartbeat)
         self.replication.peer_said(
             ReplicationSetting(
                 heartbeat.replication_revision, heartbeat.replication_enabled
@@ -378,6 +381,13 @@ class Shells:
                 _log.warning("cannot compare with the peer's copy: %s", error)
 
         self.bookkeeping.submit(compare)
+
+    def _read_on_request(self, heartbeat: Heartbeat) -> None:
+        """The standby wants its stream to be read before its data are replaced (D12)."""
+        wanted = EventId.parse(heartbeat.read_up_to)
+        if wanted != self._wanted_by_peer:
+            self._wanted_by_peer = wanted
+            self.bookkeeping.submit(lambda: self._replicator.read_up_to(wanted))
 
     def set_replication(self, enabled: bool, *, actor: str, reason: str) -> None:
         """Store the order, then follow it; the peer learns of it at once.

@@ -33,6 +33,10 @@ class Sources:
     snapshot: Snapshot
     progress: Progress
     replication_enabled: bool
+    resync: str | None
+    """What a resync is doing; None: none is under way."""
+    resync_due: str | None
+    """Why one is due."""
     pause: TakeoverPause
     both_active: Sequence[Event]
     """Every time that both nodes were active, oldest first."""
@@ -137,6 +141,8 @@ def _replication(sources: Sources) -> dict[str, object]:
         "unknown_events": snapshot.unknown_count,
         "divergence": sources.view.divergence,
         "problem": replication_problem(sources),
+        "resync": sources.resync,
+        "resync_due": sources.resync_due,
     }
 
 

@@ -42,6 +42,12 @@ def history(
     origin: Annotated[
         str | None, typer.Option(help="Only events of the master or the standby.")
     ] = None,
+    archived: Annotated[
+        bool,
+        typer.Option(
+            "--archived", help="The events that a recovery or a resync replaced."
+        ),
+    ] = False,
     limit: Annotated[
         int, typer.Option(min=0, help="At most so many, the oldest; 0: all.")
     ] = _LIMIT_DEFAULT,
@@ -55,6 +61,7 @@ def history(
         until=_checked_time("--until", until),
         actor=actor,
         origin=origin,
+        archived="true" if archived else None,
     )
     found = session.client().history(wanted)
     shown = itertools.islice(found, limit) if limit else found
@@ -62,7 +69,8 @@ def history(
         for event in shown:
             session.output.record(dict(event.raw))
     else:
-        session.output.table(_TITLES, _rows(shown))
+        titles = (*_TITLES, "archive") if archived else _TITLES
+        session.output.table(titles, _rows(shown))
     if limit and next(found, None) is not None:
         session.output.note(
             f"only the first {limit} events; for more use --limit, or --since"
@@ -71,6 +79,7 @@ def history(
 
 def _rows(events: Iterator[HistoryEvent]) -> Iterator[tuple[str, ...]]:
     for event in events:
+        archive = () if event.archive is None else (event.archive,)
         yield (
             event.time,
             event.origin,
@@ -80,6 +89,7 @@ def _rows(events: Iterator[HistoryEvent]) -> Iterator[tuple[str, ...]]:
             event.actor,
             event.reason,
             _value(event),
+            *archive,
         )
 
 

@@ -18,7 +18,7 @@ def status_lines(status: Status) -> list[Text]:
         _line("node", _node_text(status), good=status.state == "active"),
         _peer_line(status.peer),
         _replication_line(status.replication),
-        *_divergence_lines(status.replication),
+        *_data_lines(status.replication),
         *_switch_lines(status.switch),
         *_takeover_lines(status),
         _line("ready", _ready_text(status), bad=status.ready is False),
@@ -116,9 +116,13 @@ def _replication_line(replication: Replication) -> Text:
     return _line("replication", text, bad=not replication.connected)
 
 
-def _divergence_lines(replication: Replication) -> list[Text]:
-    found = replication.divergence
-    return [] if found is None else [_line("data", found, bad=True)]
+def _data_lines(replication: Replication) -> list[Text]:
+    texts = {
+        "data": replication.divergence,
+        "resync": replication.resync and f"under way, {replication.resync}",
+        "resync due": replication.resync_due,
+    }
+    return [_line(name, text, bad=True) for name, text in texts.items() if text]
 
 
 def _switch_lines(switch: SwitchProgress | None) -> list[Text]:

@@ -1,18 +1,21 @@
 """`/history`: what was changed, by whom and why, in pages."""
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Any
 
+import attrs
 from fastapi import APIRouter, Query
 
-from eventstore import Event, EventId, Origin
+from eventstore import ArchivedEvent, Event, EventId, Origin
 from node.http_api.lanes import Lanes
-from node.http_api.pages import first_page
+from node.http_api.pages import Page, first_page
 from node.http_api.refusals import Reply
 from node.http_api.replies import HistoryReply, OriginName, errors
 from node.http_api.request_values import (
+    format_archive_cursor,
     format_cursor,
     format_time,
+    parse_archive_cursor,
     parse_cursor,
     parse_time_ns,
 )
@@ -44,27 +47,33 @@ def history(node: ServedNode, lanes: Lanes) -> APIRouter:
         origin: OriginName | None = None,
         after: Annotated[str | None, Query(description="`next` of a page.")] = None,
         limit: Annotated[int, Query(ge=1, le=PAGE_EVENT_COUNT_MAX)] = 1000,
+        archived: Annotated[
+            bool, Query(description="The replaced events, archive by archive, instead.")
+        ] = False,
     ) -> Reply:
-        start = parse_cursor(after)
-        since_ns = parse_time_ns("since", since)
-        until_ns = parse_time_ns("until", until)
-
-        def found() -> Iterator[Event]:
-            return node.history(
-                key=key,
-                prefix=prefix,
-                since_ns=since_ns,
-                until_ns=until_ns,
-                actor=actor,
-                origin=None if origin is None else Origin(origin),
-                after=start,
-                limit=limit + 1,  # One more tells whether there is a next page.
+        wanted: dict[str, Any] = {
+            "key": key,
+            "prefix": prefix,
+            "since_ns": parse_time_ns("since", since),
+            "until_ns": parse_time_ns("until", until),
+            "actor": actor,
+            "origin": None if origin is None else Origin(origin),
+            "limit": limit + 1,  # One more tells whether there is a next page.
+        }
+        size = _Size(limit, lanes.limits.page_bytes_max)
+        if archived:
+            place = parse_archive_cursor(after)
+            return Reply(
+                await lanes.reads.run(
+                    lambda: _archived_page(node.archived(after=place, **wanted), size)
+                )
             )
-
-        bytes_max = lanes.limits.page_bytes_max
+        start = parse_cursor(after)
         return Reply(
             await lanes.reads.run(
-                lambda: _page(found(), _open(node), start, limit, bytes_max)
+                lambda: _page(
+                    node.history(after=start, **wanted), _open(node), start, size
+                )
             )
         )
 
@@ -77,12 +86,19 @@ def _open(node: ServedNode) -> dict[EventId, EventId]:
     return {loss.loser.id: loss.winner.id for loss in found}
 
 
+@attrs.frozen
+class _Size:
+    """Of a page."""
+
+    limit: int
+    bytes_max: int
+
+
 def _page(
     found: Iterator[Event],
     overridden: dict[EventId, EventId],
     start: dict[Origin, EventId] | None,
-    limit: int,
-    bytes_max: int,
+    size: _Size,
 ) -> bytes:
     cursor = dict(start or {})
 
@@ -91,12 +107,30 @@ def _page(
         lost = event.origin == _STANDBY
         return encode(_shown(event, overridden.get(event.id) if lost else None))
 
-    page = first_page(found, encoded, limit=limit, bytes_max=bytes_max)
-    following = format_cursor(cursor) if page.more else None
+    page = first_page(found, encoded, limit=size.limit, bytes_max=size.bytes_max)
+    return _as_json(page, format_cursor(cursor))
+
+
+def _archived_page(found: Iterator[ArchivedEvent], size: _Size) -> bytes:
+    cursor = ""
+
+    def encoded(archived: ArchivedEvent) -> bytes:
+        nonlocal cursor
+        cursor = format_archive_cursor(archived.archive, archived.event.id)
+        return encode(_shown(archived.event, None, archived.archive))
+
+    page = first_page(found, encoded, limit=size.limit, bytes_max=size.bytes_max)
+    return _as_json(page, cursor)
+
+
+def _as_json(page: Page, cursor: str) -> bytes:
+    following = cursor if page.more else None
     return b'{"events":[%s],"next":%s}' % (b",".join(page.encoded), encode(following))
 
 
-def _shown(event: Event, overridden_by: EventId | None) -> dict[str, object]:
+def _shown(
+    event: Event, overridden_by: EventId | None, archive: str | None = None
+) -> dict[str, object]:
     return {
         "id": str(event.id),
         "origin": event.origin,
@@ -110,6 +144,7 @@ def _shown(event: Event, overridden_by: EventId | None) -> dict[str, object]:
         "digest": event.digest.hex(),
         "recovered": _was(event),
         "overridden_by": None if overridden_by is None else str(overridden_by),
+        "archived": archive,
     }
 
 

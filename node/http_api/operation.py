@@ -7,14 +7,21 @@ from node.http_api.lanes import Lanes, decoded, order
 from node.http_api.refusals import Reply
 from node.http_api.replies import (
     ReplicationOrder,
+    ResyncOrder,
+    ResyncReply,
     SwitchOrder,
     SwitchReply,
     TakeoverOrder,
     body,
     errors,
 )
-from node.http_api.request_values import actor_of, checked_line, reason_of
-from node.http_api.served_node import ServedNode, SwitchReport
+from node.http_api.request_values import (
+    actor_of,
+    checked_line,
+    format_time,
+    reason_of,
+)
+from node.http_api.served_node import ResyncReport, ServedNode, SwitchReport
 
 
 def operation(node: ServedNode, lanes: Lanes) -> APIRouter:
@@ -81,6 +88,28 @@ def operation(node: ServedNode, lanes: Lanes) -> APIRouter:
         )
         return Reply(node.status()["replication"])
 
+    @router.post(
+        "/replication/resync",
+        summary="Replace the data of this standby by the master's",
+        responses={200: {"model": ResyncReply}, **errors(403, 409, 503, 504)},
+        openapi_extra=body(ResyncOrder, required=False),
+    )
+    async def resync(request: Request) -> Reply:
+        actor, reason = actor_of(request), reason_of(request)
+        async with lanes.bodies.read(
+            request, lanes.limits.order_body_bytes_max
+        ) as data:
+            wanted = order(ResyncOrder, decoded(data) if data else {})
+        report = await lanes.orders.run(
+            lambda: node.resync(
+                actor=actor,
+                reason=reason,
+                discard=wanted.discard,
+                dry_run=wanted.dry_run,
+            )
+        )
+        return Reply(_resync_shown(report))
+
     @router.get(
         "/takeover", summary="Whether nodes take over by themselves", responses=errors()
     )
@@ -122,3 +151,29 @@ def _shown(report: SwitchReport) -> Reply:
             "duration_s": report.duration_s,
         }
     )
+
+
+def _resync_shown(report: ResyncReport) -> dict[str, object]:
+    left = report.left
+    return {
+        "outcome": report.outcome,
+        "text": report.text,
+        "discard": left.discard,
+        "events": left.own.event_count,
+        "changes": left.own.change_count,
+        "listed": [
+            {
+                "id": str(event.id),
+                "kind": event.kind,
+                "key": event.key,
+                "actor": event.actor,
+                "time": format_time(event.wall_ns),
+            }
+            for event in left.own.listed
+        ],
+        "entries": left.changed_count,
+        "keys": list(left.changed),
+        "replaced": {part.origin: part.event_count for part in left.replaced},
+        "id": None if report.event is None else str(report.event.id),
+        "duration_s": report.duration_s,
+    }

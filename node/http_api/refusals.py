@@ -18,12 +18,14 @@ from eventstore import (
     InvalidEntry,
     NoSuchConflict,
     NoSuchEntry,
+    ResyncRefused,
     WritesFrozen,
 )
 from node.errors import (
     NodeError,
     NotMaster,
     NotReplicated,
+    ResyncRolledBack,
     SwitchFailed,
     SwitchRefused,
     SwitchRolledBack,
@@ -58,7 +60,7 @@ class ErrorReply(BaseModel):
     error: str = Field(description="What is wrong, in one line for people.")
     code: str = Field(description="What is wrong, for programs.")
     reasons: list[str] | None = Field(
-        None, description="Every failed pre-check of a refused switch."
+        None, description="Every failed pre-check of a refused switch or resync."
     )
     id: str | None = Field(
         None, description="`entry-changed`: the id now; `not-replicated`: stored as."
@@ -130,6 +132,8 @@ def of_error(error: Exception) -> Refusal:
             return Refusal(409, "entry-changed", text, id=error.current)
         case WritesFrozen():
             return Refusal(503, "writes-frozen", text)
+        case ResyncRefused():
+            return Refusal(409, "refused", text, reasons=list(error.reasons))
         case EventStoreError():  # For a client, all others come to "not now".
             return Refusal(503, "store-unavailable", text)
         case NotReplicated():
@@ -138,7 +142,7 @@ def of_error(error: Exception) -> Refusal:
             return Refusal(409, "not-master", text)
         case SwitchRefused():
             return Refusal(409, "refused", text, reasons=list(error.reasons))
-        case SwitchRolledBack():
+        case SwitchRolledBack() | ResyncRolledBack():
             return Refusal(504, "rolled-back", text)
         case SwitchFailed():
             return Refusal(504, "switch-failed", text)

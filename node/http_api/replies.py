@@ -91,6 +91,37 @@ class EventReply(BaseModel):
     overridden_by: str | None = Field(
         description="The concurrent change of the master that stands in its place."
     )
+    archived: str | None = Field(
+        description="The archive it is in, if it was replaced."
+    )
+
+
+class LeavingEvent(BaseModel):
+    """A change that only the standby has."""
+
+    id: Id
+    kind: str
+    key: str
+    actor: str
+    time: str | None
+
+
+class ResyncReply(BaseModel):
+    """What became of a resync, or what would."""
+
+    outcome: Literal["done", "nothing", "ready"]
+    text: str
+    discard: bool
+    events: int = Field(description="Events that only the standby has.")
+    changes: int = Field(description="Those of them that change an entry.")
+    listed: list[LeavingEvent] = Field(description="The first of these changes.")
+    entries: int = Field(description="Entries that are others afterwards.")
+    keys: list[str] = Field(description="The first of their keys.")
+    replaced: dict[OriginName, int] = Field(
+        description="Events that leave each stream and are archived."
+    )
+    id: Id | None = Field(description="The event `resynchronised` that says so.")
+    duration_s: float
 
 
 class HistoryReply(BaseModel):
@@ -159,6 +190,15 @@ class ReplicationOrder(Order):
     """An order to switch replication of the pair on or off."""
 
     enabled: bool
+
+
+class ResyncOrder(Order):
+    """An order to replace the standby's data by the master's."""
+
+    discard: bool = Field(
+        False, description="What only the standby has leaves, instead of being kept."
+    )
+    dry_run: bool = Field(False, description="Only show what would leave.")
 
 
 class TakeoverOrder(Order):

@@ -178,3 +178,23 @@ def parse_cursor(text: str | None) -> dict[Origin, EventId] | None:
 def format_cursor(cursor: dict[Origin, EventId]) -> str:
     """The newest event of each origin up to the end of a page, for its successor."""
     return ",".join(f"{origin}={cursor[origin]}" for origin in sorted(cursor))
+
+
+def parse_archive_cursor(text: str | None) -> tuple[str, EventId] | None:
+    """Where a page of archived events ended; see `format_archive_cursor`.
+
+    Raises:
+        Refusal: `text` is not what a page gave as `next`.
+    """
+    if text is None:
+        return None
+    archive, _, event_id = text.rpartition("=")
+    try:
+        return archive, EventId.parse(event_id)
+    except ValueError:
+        raise invalid_request("after is not the `next` of a page") from None
+
+
+def format_archive_cursor(archive: str, event_id: EventId) -> str:
+    """The last event of a page of archived ones, for its successor."""
+    return f"{archive}={event_id}"

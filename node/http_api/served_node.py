@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, Protocol
 
-from eventstore import Change, Entry, Event, EventId, JsonValue, Loss, Origin
+from eventstore import (
+    ArchivedEvent,
+    Change,
+    Entry,
+    Event,
+    EventId,
+    JsonValue,
+    Leaving,
+    Loss,
+    Origin,
+)
 from node.roles import Role, State
 
 SwitchWhen = Literal["now", "idle"]
@@ -29,6 +39,30 @@ class SwitchReport(Protocol):
     @property
     def active(self) -> Role | None:
         """The node that is active now; None while it is not known."""
+
+    @property
+    def duration_s(self) -> float:
+        """From the order to the outcome, in seconds."""
+
+
+class ResyncReport(Protocol):
+    """What became of an order to resynchronise."""
+
+    @property
+    def outcome(self) -> str:
+        """`done`, `nothing` or `ready` (a dry run)."""
+
+    @property
+    def text(self) -> str:
+        """The outcome in one line for an operator."""
+
+    @property
+    def left(self) -> Leaving:
+        """What left the node's data, or would."""
+
+    @property
+    def event(self) -> Event | None:
+        """The event that says so in the history."""
 
     @property
     def duration_s(self) -> float:
@@ -149,6 +183,24 @@ class ServedNode(Protocol):
             NoSuchConflict, EntryChanged, NoSuchEntry, StoreUnavailable, WritesFrozen.
         """
 
+    def archived(
+        self,
+        *,
+        key: str | None = None,
+        prefix: str | None = None,
+        since_ns: int | None = None,
+        until_ns: int | None = None,
+        actor: str | None = None,
+        origin: Origin | None = None,
+        after: tuple[str, EventId] | None = None,
+        limit: int = 1000,
+    ) -> Iterator[ArchivedEvent]:
+        """The same of the events that were replaced, behind one of one archive.
+
+        Raises:
+            StoreUnavailable, DamagedEvent: while iterating.
+        """
+
     def switch(
         self,
         *,
@@ -176,6 +228,20 @@ class ServedNode(Protocol):
 
         Raises:
             StoreUnavailable, WritesFrozen.
+        """
+
+    def resync(
+        self,
+        *,
+        actor: str,
+        reason: str = "",
+        discard: bool = False,
+        dry_run: bool = False,
+    ) -> ResyncReport:
+        """Replace the standby's data by the master's; returns when it is over.
+
+        Raises:
+            ResyncRefused, ResyncRolledBack, StoreUnavailable.
         """
 
     def pause_takeover(self, for_s: float, *, actor: str, reason: str = "") -> None:

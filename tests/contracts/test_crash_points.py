@@ -16,7 +16,6 @@ import attrs
 import pytest
 
 from eventstore import (
-    START,
     Change,
     Delete,
     EntryChanged,
@@ -27,8 +26,10 @@ from eventstore import (
     NoSuchEntry,
     Put,
     Replication,
+    ResyncOrder,
     StoreUnavailable,
     mending,
+    read_archived,
     read_history,
     replication,
     streams,
@@ -217,10 +218,34 @@ def look(world: World) -> None:
 def read(world: World) -> None:
     found = {written(e) for e in read_history(world.master.streams, ORIGINS, Filter())}
     assert found >= {event.digest for event in world.acknowledged}
+    assert list(read_archived(world.master.streams, Filter()))
     first = world.acknowledged[0]
-    assert world.master.store.event(first.origin, first.id) is not None
-    for archive in world.master.streams.archives():
-        assert world.master.streams.read_archive(archive.name, START, 10)
+    assert world.master.store.event(first.origin, first.id) == first
+
+
+def write_what_may_leave(world: World) -> None:
+    """The master alone has it, and nobody was told that it is kept."""
+    peer_writes(world)
+    world.master.put("users/c", "leaves")
+
+
+def resynchronise(world: World) -> None:
+    """With a standby's right to let its own changes go; a store knows no roles."""
+    order = ResyncOrder(
+        actor="jane", reason="", discard=True, anyway=False, note={}, kept=()
+    )
+    store = world.master.store
+    for with_entries in (False, True):
+        store.look_at_resync(
+            world.source, discard=True, with_entries=with_entries, watch=go_on_always
+        )
+    store.resync(world.source, order, watch=go_on_always)
+    assert store.get("users/c") is None
+    assert len(world.master.streams.archives()) == 1
+
+
+def go_on_always(_count: int) -> bool:
+    return True
 
 
 def recover_a_branch(world: World) -> None:
@@ -243,6 +268,7 @@ SCENARIOS = {
     "recover from memory too": Scenario(World.recover, lose_all_but_memory),
     "recover what was deleted": Scenario(World.recover, delete_by_hand),
     "start and recover": Scenario(start, write_in_ignorance),
+    "resynchronise": Scenario(resynchronise, write_what_may_leave),
     "read": Scenario(read, recover_a_branch),
 }
 

@@ -2,7 +2,16 @@
 
 import pytest
 
-from eventstore import DamagedEvent, EventId, Filter, history, read_history
+from eventstore import (
+    START,
+    DamagedEvent,
+    EventId,
+    Filter,
+    history,
+    read_archived,
+    read_history,
+)
+from eventstore.streams import Swap
 from tests.contracts.nodes import Clock, Node
 from tests.support.histories import MASTER, ORIGINS, STANDBY
 
@@ -66,3 +75,41 @@ def test_damaged_events_are_told(both: Node) -> None:
 
 def test_an_empty_redis_has_no_history(master: Node) -> None:
     assert told(master, Filter()) == []
+
+
+def archived(
+    node: Node, wanted: Filter, after: tuple[str, EventId] | None = None
+) -> list[str]:
+    found = read_archived(node.streams, wanted, after)
+    return [f"{a.archive} {a.event.id.n}" for a in found]
+
+
+@pytest.mark.parametrize("page_event_count", [1, 500])
+def test_archived_events_are_told_archive_by_archive(
+    both: Node, monkeypatch: pytest.MonkeyPatch, page_event_count: int
+) -> None:
+    monkeypatch.setattr(history, "PAGE_EVENT_COUNT", page_event_count)
+    streams, stored = both.streams, both.stored()
+    assert archived(both, Filter()) == []
+    damaged = EventId(stored[-1][0].ms + 1, 4)
+    for name, page in (
+        ("master-b", stored[:2]),
+        ("master-a", [stored[2], (damaged, b"no event")]),
+    ):
+        streams.make_archive(MASTER, START, page)
+        streams.make(MASTER, START, stored)
+        streams.swap([Swap(MASTER, stored[-1][0], name, page[-1][0])])
+    expected = ["master-b 1", "master-b 2", "master-a 3"]
+    assert archived(both, Filter()) == expected
+    assert archived(both, Filter(key="users/b")) == []
+    for n, (name, event_id) in enumerate(
+        [
+            ("master-b", stored[0][0]),
+            ("master-b", stored[1][0]),
+            ("master-a", stored[2][0]),
+        ],
+        start=1,
+    ):
+        assert archived(both, Filter(), (name, event_id)) == expected[n:]
+    assert archived(both, Filter(), ("gone", START)) == []
+    assert told(both, Filter()) == ALL

@@ -6,7 +6,15 @@ from contextlib import nullcontext
 
 import pytest
 
-from eventstore import EventId, Progress, Replication, Replicator, codec, replication
+from eventstore import (
+    START,
+    EventId,
+    Progress,
+    Replication,
+    Replicator,
+    codec,
+    replication,
+)
 from eventstore.streams import PAGE_EVENT_COUNT
 from tests.contracts.nodes import LIMIT_S, Clock, Node, entries_of
 from tests.support.histories import MASTER, STANDBY, Writer
@@ -95,6 +103,26 @@ def test_changes_reach_the_other_node_both_ways(
     ours = master.put("users/1", "later")
     assert standby.store.await_head(MASTER, ours.id, LIMIT_S)
     await_equal(master, standby)
+
+
+def test_while_off_it_reads_up_to_where_the_peer_wants_and_no_more(
+    master: Node, standby: Node, to_master: Pull, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replication, "PAGE_EVENT_COUNT", 2)
+    made = [standby.put("users/a", n) for n in range(7)]
+    to_master.replicator.read_up_to(made[4].id)
+    assert master.store.await_head(STANDBY, made[4].id, LIMIT_S)
+    wait_until(lambda: not to_master.progress.connected, LIMIT_S, "it to stand still")
+    assert master.stored_ids(STANDBY) == [event.id for event in made[:5]]
+    standby.put("users/b", 1)
+    to_master.replicator.read_up_to(made[5].id)
+    assert master.store.await_head(STANDBY, made[5].id, LIMIT_S)
+    to_master.replicator.read_up_to(START)
+    assert master.stored_ids(STANDBY) == [event.id for event in made[:6]]
+    to_master.replicator.set_enabled(True)
+    wait_until(
+        lambda: master.stored(STANDBY) == standby.stored(), LIMIT_S, "all of them"
+    )
 
 
 def test_more_than_a_page_is_caught_up(

@@ -36,7 +36,8 @@ PROGRAM_LIMIT_S = 60.0
 OTHER_HOST = "127.0.0.3"
 """Another address of this machine."""
 MASTERS_STREAM = "netphone:{office}:events:master"
-WRONG_COPY = "netphone:{office}:wrong:master"
+STANDBYS_STREAM = "netphone:{office}:events:standby"
+WRONG_COPY = "netphone:{office}:wrong:standby"
 
 
 def write_program(path: Path, script: str) -> None:
@@ -229,11 +230,17 @@ class Machines:
             (_, fields), *_ = client.xrevrange(MASTERS_STREAM, count=1)
             client.xadd(MASTERS_STREAM, fields, "99999999999999-1")
 
+    def spoil_copy_at_master(self) -> None:
+        """The same on the other side."""
+        with self.redis["master"].client() as client:
+            (_, fields), *_ = client.xrevrange(STANDBYS_STREAM, count=1)
+            client.xadd(STANDBYS_STREAM, fields, "99999999999999-1")
+
     def put_wrong_copy_aside(self) -> None:
         typed = (REPOSITORY / "docs" / "operators.md").read_text("utf-8")
-        assert f"RENAME '{MASTERS_STREAM}' '{WRONG_COPY}'" in typed
-        with self.redis["standby"].client() as client:
-            client.rename(MASTERS_STREAM, WRONG_COPY)
+        assert f"RENAME '{STANDBYS_STREAM}' '{WRONG_COPY}'" in typed
+        with self.redis["master"].client() as client:
+            client.rename(STANDBYS_STREAM, WRONG_COPY)
 
     def close(self) -> None:
         for machine, node in self.nodes.items():
@@ -272,6 +279,7 @@ def test_what_the_guide_for_operators_says_happens(tmp_path: Path) -> None:
                 "stop_redis_of_standby": machines.stop_redis_of_standby,
                 "lose_events_of_master": machines.lose_events_of_master,
                 "spoil_copy_at_standby": machines.spoil_copy_at_standby,
+                "spoil_copy_at_master": machines.spoil_copy_at_master,
                 "put_wrong_copy_aside": machines.put_wrong_copy_aside,
             },
             directories={machine: machines.directory(machine) for machine in shells},

@@ -56,6 +56,7 @@ heartbeats = st.builds(
     paused=st.booleans(),
     pause_left_ms=numbers,
     pause_text=texts,
+    read_up_to=ids,
     calls=numbers,
     version=texts,
 )

@@ -398,5 +398,6 @@ class StoredNode(Node):
             paused=pause.paused,
             pause_left_ms=int(1000 * pause.left_s(self.now_s)),
             pause_text=pause.text,
+            read_up_to="0-0",
             calls=self.calls,
         )

@@ -213,6 +213,7 @@ class Node:
             paused=False,
             pause_left_ms=0,
             pause_text="",
+            read_up_to="0-0",
             calls=self.calls,
         )
 

@@ -190,6 +190,29 @@ class FakeNode:
         self.status["replication"]["enabled"] = json.loads(request.content)["enabled"]
         return self.show_replication(request)
 
+    def resync(self, request: httpx.Request) -> httpx.Response:
+        """Says that the first event is what only the standby has."""
+        body = json.loads(request.content)
+        names = ("id", "kind", "key", "actor", "time")
+        listed = [{name: event[name] for name in names} for event in self.events[:1]]
+        outcome = "ready" if body["dry_run"] else "done"
+        return httpx.Response(
+            200,
+            json={
+                "outcome": outcome,
+                "text": f"{outcome} as ordered",
+                "discard": body["discard"],
+                "events": len(self.events),
+                "changes": len(self.events),
+                "listed": listed,
+                "entries": len(self.entries),
+                "keys": list(self.entries),
+                "replaced": {},
+                "id": None,
+                "duration_s": 0.1,
+            },
+        )
+
     def history(self, request: httpx.Request) -> httpx.Response:
         asked = query(request)
         start = int(asked.get("after", "0"))
@@ -224,6 +247,7 @@ class FakeNode:
                 "time": "2026-01-01T00:00:00.000000Z",
                 "vector": {"master": event_id},
                 "digest": "00" * 32,
+                "archived": None,
             }
         )
         if kind == "entry-put":
@@ -241,6 +265,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("DELETE", "/switch"): FakeNode.stop_switch,
     ("GET", "/replication"): FakeNode.show_replication,
     ("POST", "/replication"): FakeNode.set_replication,
+    ("POST", "/replication/resync"): FakeNode.resync,
     ("GET", "/takeover"): FakeNode.show_takeover,
     ("POST", "/takeover"): FakeNode.set_takeover,
     ("GET", "/history"): FakeNode.history,
@@ -304,6 +329,8 @@ def status_reply() -> dict[str, Any]:
             "lag_s": 0.0,
             "conflicts": 0,
             "problem": None,
+            "resync": None,
+            "resync_due": None,
         },
         "takeover": {
             "paused": False,

@@ -44,6 +44,7 @@ HEARTBEAT = Heartbeat(
     paused=False,
     pause_left_ms=0,
     pause_text="",
+    read_up_to="0-0",
     calls=2,
     version="1.0",
 )

@@ -39,6 +39,7 @@ FACTS = Facts(
     paused=False,
     pause_left_ms=0,
     pause_text="",
+    read_up_to="0-0",
     calls=0,
 )
 IDENTITIES = {Role.MASTER: MASTER, Role.STANDBY: STANDBY}

@@ -10,14 +10,17 @@ import attrs
 
 from eventstore import (
     START,
+    ArchivedEvent,
     Change,
     Delete,
     Entry,
     EntryChanged,
     Event,
     EventId,
+    Head,
     JsonValue,
     Kind,
+    Leaving,
     Loss,
     NoSuchConflict,
     NoSuchEntry,
@@ -26,10 +29,12 @@ from eventstore import (
     check_key,
 )
 from eventstore.codec import pack_value
+from eventstore.parting import Parting, leaving_with
 from node.http_api import ServedNode
 from node.http_api.served_node import SwitchWhen
 from node.roles import Role, State
 
+ARCHIVE = "standby-resync-1767225600000-9"
 MASTER, STANDBY = Origin("master"), Origin("standby")
 FIRST_NS = 1_767_225_600_000_000_000
 """Wall clock of the first event: the begin of the year 2026."""
@@ -44,6 +49,17 @@ class FakeReport:
     text: str = "all is well"
     active: Role | None = Role.STANDBY
     duration_s: float = 0.25
+
+
+@attrs.frozen
+class FakeResync:
+    """What became of a resync."""
+
+    outcome: str
+    left: Leaving
+    text: str = "all is the master's"
+    event: Event | None = None
+    duration_s: float = 1.5
 
 
 class FakeNode:
@@ -182,6 +198,33 @@ class FakeNode:
                 return self._append(loss.change, actor, reason)
         raise NoSuchConflict(f"no change with the id {lost} has lost")
 
+    def archived(
+        self,
+        *,
+        key: str | None = None,
+        prefix: str | None = None,
+        since_ns: int | None = None,
+        until_ns: int | None = None,
+        actor: str | None = None,
+        origin: Origin | None = None,
+        after: tuple[str, EventId] | None = None,
+        limit: int = 1000,
+    ) -> Iterator[ArchivedEvent]:
+        """All events, as if they were in one archive."""
+        assert after is None or after[0] == ARCHIVE
+        start = dict.fromkeys((MASTER, STANDBY), after[1]) if after else None
+        found = self.history(
+            key=key,
+            prefix=prefix,
+            since_ns=since_ns,
+            until_ns=until_ns,
+            actor=actor,
+            origin=origin,
+            after=start,
+            limit=limit,
+        )
+        return (ArchivedEvent(ARCHIVE, event) for event in found)
+
     def switch(
         self,
         *,
@@ -205,6 +248,29 @@ class FakeNode:
     def set_replication(self, enabled: bool, *, actor: str, reason: str = "") -> None:
         self._wait(actor=actor, reason=reason)
         self.replicating = enabled
+
+    def resync(
+        self,
+        *,
+        actor: str,
+        reason: str = "",
+        discard: bool = False,
+        dry_run: bool = False,
+    ) -> FakeResync:
+        self._wait(actor=actor, reason=reason, discard=discard, dry_run=dry_run)
+        head = Head(EventId(1000, 1), b"")
+        own = Parting(
+            origin=STANDBY,
+            common=head,
+            last=EventId(2000, 9),
+            event_count=8,
+            change_count=len(self.events),
+            listed=tuple(self.events),
+        )
+        copy = Parting(origin=MASTER, common=head, last=head.id)
+        left = Leaving(own=own, copy=copy, discard=discard)
+        keys = iter(self._entries)
+        return FakeResync("ready" if dry_run else "done", leaving_with(left, keys))
 
     def pause_takeover(self, for_s: float, *, actor: str, reason: str = "") -> None:
         self._wait(actor=actor, reason=reason, for_s=for_s)

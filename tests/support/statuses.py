@@ -46,6 +46,8 @@ SOURCES = Sources(
     ),
     progress=Progress(connected=True, problem=None, complete_at_s=98.25),
     replication_enabled=True,
+    resync=None,
+    resync_due="new software",
     pause=TakeoverPause(),
     both_active=(),
     health={"redis": "ok"},

@@ -49,6 +49,8 @@ def test_status_says_who_serves_since_when_and_why() -> None:
         ("replication.problem", "forked", "0 conflicts: forked"),
         ("replication.lag_events", None, "lag unknown"),
         ("replication.lag_s", 2.5, "0 events behind (2.5 s)"),
+        ("replication.resync", "copying", "resync        ! under way, copying"),
+        ("replication.resync_due", "new software", "resync due    ! new software"),
         ("ready", False, "ready         ! no"),
         ("health", {"redis": "ok", "sip": "port taken"}, "sip health    ! port taken"),
         ("durability.appendonly", False, "! Redis keeps no append-only file"),

@@ -8,7 +8,7 @@ from eventstore import Loss, StoreUnavailable
 from node.http_api import Limits
 from node.http_api.request_values import format_time
 from tests.support.http_client import Api, refusal_of
-from tests.support.served_node import FIRST_NS, FakeNode
+from tests.support.served_node import ARCHIVE, FIRST_NS, FakeNode
 
 
 @pytest.fixture
@@ -59,6 +59,7 @@ def test_an_event_is_shown_in_full(api: Api, node: FakeNode) -> None:
         "digest": "01" * 32,
         "recovered": None,
         "overridden_by": None,
+        "archived": None,
     }
     assert content["events"][1]["time"] == "2026-01-01T00:00:01.000001Z"
     assert content["events"][3]["kind"] == "entry-deleted"
@@ -100,6 +101,25 @@ def test_a_cursor_names_the_newest_event_of_each_origin(
     assert content["next"] == (
         f"master={node.events[0].id},standby={node.events[1].id}"
     )
+
+
+def test_archived_events_are_marked_and_come_in_pages_too(
+    api: Api, node: FakeNode
+) -> None:
+    whole = api("GET", "/history?archived=true").json()
+    assert {event["archived"] for event in whole["events"]} == {ARCHIVE}
+    assert pages(api, "archived=true") == pages(api, "archived=false")
+    page = api("GET", "/history?archived=true&limit=2").json()
+    assert page["next"] == f"{ARCHIVE}={node.events[1].id}"
+    assert pages(api, "archived=true&key=users/bob") == [["users/bob"]]
+
+
+@pytest.mark.parametrize("after", ["", "x", "x=5", "master=1-1x"])
+def test_a_cursor_that_no_page_of_archived_events_gave_is_refused(
+    api: Api, after: str
+) -> None:
+    reply = api("GET", f"/history?archived=true&after={after}")
+    assert refusal_of(reply) == (422, "invalid-request")
 
 
 def test_pages_end_before_they_get_too_large(node: FakeNode) -> None:

@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from node.errors import NotMaster, SwitchFailed, SwitchRefused, SwitchRolledBack
+from eventstore import ResyncRefused
+from node.errors import (
+    NotMaster,
+    ResyncRolledBack,
+    SwitchFailed,
+    SwitchRefused,
+    SwitchRolledBack,
+)
 from tests.support.http_client import Api, refusal_of
 from tests.support.served_node import FakeNode
 
@@ -57,6 +64,66 @@ class TestReplication:
         reply = api("POST", "/replication", json=body)
         assert refusal_of(reply) == (422, "invalid-request")
         assert node.orders == []
+
+
+class TestResync:
+    def test_what_left_is_told(self, api: Api, node: FakeNode) -> None:
+        event = node.put("users/a", 1, actor="bob")
+        node.orders.clear()
+        reply = api(
+            "POST",
+            "/replication/resync",
+            json={"discard": True},
+            headers={"X-Actor": "jane", "X-Reason": "update"},
+        )
+        assert reply.status_code == 200
+        assert reply.json() == {
+            "outcome": "done",
+            "text": "all is the master's",
+            "discard": True,
+            "events": 8,
+            "changes": 1,
+            "listed": [
+                {
+                    "id": str(event.id),
+                    "kind": "entry-put",
+                    "key": "users/a",
+                    "actor": "bob",
+                    "time": "2026-01-01T00:00:00.000000Z",
+                }
+            ],
+            "entries": 1,
+            "keys": ["users/a"],
+            "replaced": {"standby": 8},
+            "id": None,
+            "duration_s": 1.5,
+        }
+        order = {"actor": "jane", "reason": "update", "discard": True, "dry_run": False}
+        assert node.orders == [order]
+
+    def test_without_a_body_nothing_is_discarded(
+        self, api: Api, node: FakeNode
+    ) -> None:
+        assert api("POST", "/replication/resync").json()["discard"] is False
+        reply = api("POST", "/replication/resync", json={"dry_run": True})
+        assert reply.json()["outcome"] == "ready"
+
+    @pytest.mark.parametrize("body", [{"discard": 1}, {"force": True}, [], "now"])
+    def test_an_unclear_order_is_refused(
+        self, api: Api, node: FakeNode, body: Any
+    ) -> None:
+        reply = api("POST", "/replication/resync", json=body)
+        assert refusal_of(reply) == (422, "invalid-request")
+        assert node.orders == []
+
+    def test_a_failure_is_told_by_what_it_means(self, api: Api, node: FakeNode) -> None:
+        node.error = ResyncRefused(["it is on", "it is active"])
+        reply = api("POST", "/replication/resync")
+        assert refusal_of(reply) == (409, "refused")
+        assert reply.json()["reasons"] == ["it is on", "it is active"]
+        node.error = ResyncRolledBack("nothing was changed")
+        reply = api("POST", "/replication/resync")
+        assert refusal_of(reply) == (504, "rolled-back")
 
 
 class TestTakeover:

@@ -117,6 +117,7 @@ OPTIONAL: dict[str, Any] = {
     "paused": False,
     "pause_left_ms": 0,
     "pause_text": "",
+    "read_up_to": "0-0",
 }
 
 
@@ -172,6 +173,8 @@ def test_a_heartbeat_without_what_it_needs_is_refused(field: str) -> None:
         (HEARTBEAT, "heads", {"master": ["5", "ab"]}),
         (HEARTBEAT, "heads", {"master": ["5-1", None]}),
         (HEARTBEAT, "heads", {b"master": ["5-1", "ab"]}),
+        (HEARTBEAT, "read_up_to", ""),
+        (HEARTBEAT, "read_up_to", None),
         (HEARTBEAT, "problems", {"sip": None}),
         (HEARTBEAT, "problems", {str(i): "" for i in range(65)}),
         (SWITCH, "switch", {}),

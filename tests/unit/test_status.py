@@ -52,6 +52,8 @@ def test_it_says_everything_that_the_contract_names() -> None:
             "unknown_events": 1,
             "divergence": None,
             "problem": None,
+            "resync": None,
+            "resync_due": "new software",
         },
         "takeover": {
             "paused": False,
