@@ -13,6 +13,8 @@ STORE = "eventstore/store.py"
 REPLICATION = "eventstore/replication.py"
 RECOVERY = "eventstore/recovery.py"
 MENDING = "eventstore/mending.py"
+PARTING = "eventstore/parting.py"
+RESYNC = "eventstore/resync.py"
 
 MUTANTS = (
     Mutant(
@@ -361,7 +363,7 @@ MUTANTS = (
     Mutant(
         "replicator-permits-while-off",
         REPLICATION,
-        "yield self._enabled and not self._stopping",
+        "yield self._may_read() and not self._stopping",
         "yield not self._stopping",
         "D4: nothing is taken after it was told to stand still",
     ),
@@ -382,7 +384,7 @@ MUTANTS = (
     Mutant(
         "complete-too-early",
         REPLICATION,
-        "complete = len(page) < PAGE_EVENT_COUNT",
+        "complete = len(found) < PAGE_EVENT_COUNT",
         "complete = bool(PAGE_EVENT_COUNT)",
         "a copy is complete when a page was not full",
     ),
@@ -441,5 +443,75 @@ MUTANTS = (
         "return max(0, new[0][0].n - tail_end.id.n - 1)",
         "return 0",
         "events that nobody has any more are counted and told",
+    ),
+    Mutant(
+        "resync-loses-what-the-master-lost",
+        PARTING,
+        "if copy.is_ours_ahead or self.is_forgotten:",
+        "if self.is_forgotten:",
+        "D12: no resync while the standby knows events that the master lost",
+    ),
+    Mutant(
+        "resync-forgets-memory",
+        PARTING,
+        "if copy.is_ours_ahead or self.is_forgotten:",
+        "if copy.is_ours_ahead:",
+        "D12: nor while only memory knows them",
+    ),
+    Mutant(
+        "resync-takes-damage-for-history",
+        PARTING,
+        "is_continuation = _continues(parting.origin, end, stored)",
+        "is_continuation = True",
+        "D12: a copy that is wrong is replaced",
+    ),
+    Mutant(
+        "resync-leaves-unasked",
+        PARTING,
+        "if self.discard or not self.own.change_count:",
+        "if self.own.change_count or self.discard:",
+        "D12: what the standby alone has leaves only with --discard",
+    ),
+    Mutant(
+        "resync-goes-on-in-spite",
+        RESYNC,
+        "        self._check(0)\n        self._ours.swap(",
+        "        self._ours.swap(",
+        "D12: nothing is replaced once the node may not go on",
+    ),
+    Mutant(
+        "resync-reuses-left-overs",
+        RESYNC,
+        "self._ours.clear([self._own, self._peer])",
+        "pass",
+        "left-over temporary keys are not built upon",
+    ),
+    Mutant(
+        "resync-ids-below-archived",
+        STORE,
+        "self._new_ms(self._known.heads) + 1)",
+        "0)",
+        "D12: ids go on above every archived one",
+    ),
+    Mutant(
+        "resync-forgets-settings",
+        STORE,
+        "for kind in order.kept:",
+        "for kind in order.kept[:0]:",
+        "D4: the setting survives a resync and a restart",
+    ),
+    Mutant(
+        "resync-reads-beyond",
+        REPLICATION,
+        "if until is None or s[0] <= until]",
+        "if until is None or s[0] != until]",
+        "D12: the master reads up to the head that the standby named, no more",
+    ),
+    Mutant(
+        "archive-of-the-copy-counts",
+        STORE,
+        "for a in found if a.origin == self._own]",
+        "for a in found]",
+        "ids do not leap because of a wrong copy that was archived",
     ),
 )
