@@ -502,7 +502,7 @@ def test_after_a_fault_at_any_call_to_redis_all_is_old_or_all_is_new(
     assert points is not None
     assert points >= (20 if page == 1 else 10)
     assert old_count > 5
-    assert new_count > 1
+    assert new_count >= (1 if fault is Fault.DIES_BEFORE else 2)
 
 
 def test_a_killed_node_archives_nothing_twice_under_two_names(
