@@ -80,6 +80,10 @@ class Faults:
         world.clock_rate[Role.STANDBY] = 1.0 + rng.choice([0.0, 0.0002, -0.0002, 0.01])
         for place in world.redis.values():
             place.slow_share, place.slow_max_s = 0.05, 0.1
+        if rng.random() < 0.25:
+            # Ids stand still then: what is written in ignorance gets the ids of the lost.
+            for role in Role:
+                world.wall_step_s[role] = -CLOCK_STEP_S
         world.later(rng.expovariate(1 / MEAN_GAP_S), self._next)
         world.later(rng.expovariate(1 / SWITCH_GAP_S), self._order_now_and_then)
         self._take_snapshots()
