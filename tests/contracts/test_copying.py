@@ -5,6 +5,7 @@ import pytest
 
 from eventstore import DamagedEvent, EventId, Put, StoreUnavailable, StreamForked, codec
 from eventstore.codec import EVENT_BYTES_MAX
+from eventstore.event import MS_MAX
 from eventstore.memory import Stored
 from tests.contracts.nodes import Node, entries_of
 from tests.support.histories import MASTER, STANDBY, Writer
@@ -88,6 +89,16 @@ def test_an_id_that_cannot_follow_is_not_taken(
     standby.store.take([writer.blobs[0], writer.blobs[1]])
     blob = later_version(writer.written[1].digest)
     refuses(standby, [(event_id, blob)], "cannot follow 101-2", StreamForked)
+
+
+def test_an_event_from_beyond_the_year_9999_is_not_taken(
+    standby: Node, writer: Writer
+) -> None:
+    standby.store.take(writer.blobs[:1])
+    blob = later_version(writer.written[0].digest)
+    far = EventId(MS_MAX + 1, 2)
+    refuses(standby, [(far, blob)], "beyond the year 9999", DamagedEvent)
+    standby.store.take([(EventId(MS_MAX, 2), blob)])
 
 
 @pytest.mark.parametrize(
