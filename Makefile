@@ -1,17 +1,44 @@
 # make run   sets everything up and runs a whole pair on this machine
 # make test  sets everything up and runs every check
+# make explore  walks through all states of a pair: minutes, on two cores
+# make chaos MINUTES=10   breaks a real pair in every way we know, and loses nothing
+# make simulate SEEDS=10000  breaks that many simulated pairs at random; --seed N replays one
+# make mutants  breaks the deciding code on purpose and sees that the tests notice
+# make fuzz  tries strange bytes on each parser, 60 s each or SECONDS=…
+# make explore walks through all states of a pair: minutes, on two cores
 PYTHON ?= python3
+SEEDS ?= 1000
+MINUTES ?= 10
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test check format docs clean
+.PHONY: run test explore simulate chaos mutants fuzz check format docs clean
 
 run: $(READY)
 	@exec $(BIN)/python -m node pair
 
 test: check
 	$(BIN)/python -m pytest
+
+explore: $(READY)
+	$(BIN)/python -m tests.exploration
+
+# One again, with its whole trace: make simulate SEED=7
+simulate: $(READY)
+	@exec $(BIN)/python -m tests.simulation --seeds $(SEEDS) $(if $(SEED),--seed $(SEED))
+
+# More options: python -m tests.chaos --help
+chaos: $(READY)
+	@exec $(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+mutants: $(READY)
+	$(BIN)/python -m tests.mutants
+
+SECONDS := 60
+fuzz: $(READY)
+	-@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[fuzz]'
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 check: $(READY)
 	$(BIN)/ruff format --check .
@@ -35,4 +62,4 @@ $(READY): pyproject.toml
 	@touch $(READY)
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .fuzz .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -18,6 +18,7 @@ from admin.json_text import JsonValue
 from admin.replies import (
     Entry,
     HistoryEvent,
+    LostChange,
     Replication,
     Status,
     SwitchReport,
@@ -151,6 +152,24 @@ class NodeClient:
         for fields in self._pages("/history", attrs.asdict(wanted)):
             for event in fields.array("events"):
                 yield HistoryEvent.from_reply(Fields(event, "GET /history 'events'"))
+
+    def conflicts(
+        self, *, settled: bool, key: str | None, prefix: str | None
+    ) -> Iterator[LostChange]:
+        """Changes that lost, by their ids, page by page; with `settled` all that ever did."""
+        query = {"key": key, "prefix": prefix, "settled": "true" if settled else None}
+        for fields in self._pages("/conflicts", query):
+            for found in fields.array("conflicts"):
+                where = "GET /conflicts 'conflicts'"
+                yield LostChange.from_reply(Fields(found, where))
+
+    def restore(self, lost: str, *, reason: str) -> str:
+        """Make the change `lost` again and return the id of the new event.
+
+        `Refused` if it has not lost, or its entry was changed since.
+        """
+        path = f"/conflicts/{quote(lost, safe='')}/restore"
+        return self._ask("POST", path, reason=reason).text("id")
 
     def _pages(self, path: str, query: Mapping[str, str | None]) -> Iterator[Fields]:
         after: str | None = None

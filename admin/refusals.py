@@ -21,6 +21,7 @@ _REASON_COUNT_MAX = 100
 BY_CODE: dict[str, type[AdminError]] = {
     "not-authorised": NotAuthorised,
     "no-such-entry": Refused,
+    "no-such-conflict": Refused,
     "entry-changed": Refused,
     "refused": Refused,
     "not-master": Refused,

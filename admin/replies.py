@@ -150,6 +150,8 @@ class Status:
     switch: SwitchProgress | None
     takeover: Takeover | None
     both_active_count: int
+    both_active_loser_count: int
+    """Changes that lost the last time."""
     hand_over_problem: str | None
     """Why this active node, which cannot serve, does not hand over."""
     callback_failed_count: int
@@ -187,6 +189,7 @@ class Status:
             switch=SwitchProgress.from_reply(switch) if switch else None,
             takeover=Takeover.from_reply(takeover) if takeover else None,
             both_active_count=both.count("count", 0) if both else 0,
+            both_active_loser_count=_loser_count(both),
             hand_over_problem=fields.text_or_none("hand_over_problem"),
             callback_failed_count=callbacks.count("failed", 0),
             callback_timed_out_count=callbacks.count("timed_out", 0),
@@ -256,6 +259,8 @@ class HistoryEvent:
     reason: str
     time: str
     """ISO 8601, UTC, by the writer's clock, or empty. For people, never for order."""
+    overridden_by: str | None
+    """The concurrent change that stands in its place."""
     raw: Raw = attrs.field(repr=False)
 
     @classmethod
@@ -270,5 +275,66 @@ class HistoryEvent:
             actor=fields.text_or_none("actor") or "",
             reason=fields.text_or_none("reason") or "",
             time=fields.text_or_none("time") or "",
+            overridden_by=fields.text_or_none("overridden_by"),
             raw=fields.raw,
         )
+
+
+@attrs.frozen(kw_only=True)
+class ChangeMade:
+    """Which change, by whom and when."""
+
+    id: str
+    kind: str
+    actor: str
+    time: str
+
+    @classmethod
+    def from_reply(cls, fields: Fields) -> ChangeMade:
+        """Read it from a conflict of `GET /conflicts`, or a part of one."""
+        return cls(
+            id=fields.text("id"),
+            kind=fields.text("kind"),
+            actor=fields.text_or_none("actor") or "",
+            time=fields.text_or_none("time") or "",
+        )
+
+
+@attrs.frozen(kw_only=True)
+class LostChange:
+    """A change that a concurrent one overrode."""
+
+    change: ChangeMade
+    key: str
+    value: JsonValue = attrs.field(repr=False)
+    reason: str
+    """Of whoever made it."""
+    why: str
+    """Why it lost."""
+    winner: ChangeMade
+    settled_by: ChangeMade | None
+    """None: the conflict is open."""
+    raw: Raw = attrs.field(repr=False)
+
+    @classmethod
+    def from_reply(cls, fields: Fields) -> LostChange:
+        """Read it from an element of `conflicts` of `GET /conflicts`."""
+        settled_by = fields.inner_or_none("settled_by")
+        return cls(
+            change=ChangeMade.from_reply(fields),
+            key=fields.text("key"),
+            value=fields.raw.get("value"),
+            reason=fields.text_or_none("reason") or "",
+            why=fields.text_or_none("why") or "",
+            winner=ChangeMade.from_reply(fields.inner("winner")),
+            settled_by=ChangeMade.from_reply(settled_by) if settled_by else None,
+            raw=fields.raw,
+        )
+
+
+def _loser_count(both: Fields | None) -> int:
+    last = both.inner_or_none("last") if both else None
+    # Of an earlier version, or of no known time: it names none.
+    if last is None or "losers" not in last.raw:
+        return 0
+    return len(last.array("losers")) + last.count("more_losers", 0)

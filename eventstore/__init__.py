@@ -5,12 +5,13 @@ is an argument. Programs may read a pair's history with these names when no node
 """
 
 from eventstore.codec import FORMAT_VERSION
-from eventstore.configuration import FOLD_VERSION, Configuration, Entry, Folded
+from eventstore.configuration import FOLD_VERSION, Configuration, Entry, Folded, Loss
 from eventstore.errors import (
     DamagedEvent,
     EntryChanged,
     EventStoreError,
     InvalidEntry,
+    NoSuchConflict,
     NoSuchEntry,
     SecondWriter,
     StoreRefused,
@@ -37,7 +38,7 @@ from eventstore.event import (
     check_key,
     check_text,
 )
-from eventstore.history import Filter, read_history
+from eventstore.history import Filter, read_history, read_losses
 from eventstore.memory import Head, Snapshot
 from eventstore.replication import Progress, Replication, Replicator
 from eventstore.store import BATCH_EVENT_COUNT_MAX, EventStore
@@ -70,6 +71,8 @@ __all__ = [
     "InvalidEntry",
     "JsonValue",
     "Kind",
+    "Loss",
+    "NoSuchConflict",
     "NoSuchEntry",
     "Order",
     "Origin",
@@ -93,4 +96,5 @@ __all__ = [
     "connect",
     "display_url",
     "read_history",
+    "read_losses",
 ]

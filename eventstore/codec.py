@@ -15,6 +15,7 @@ same bytes.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import attrs
@@ -37,6 +38,11 @@ from eventstore.event import (
 )
 
 FORMAT_VERSION: Final = 1
+"""What this version writes; it reads that and all older ones.
+
+It is raised for another layout, and for a new kind that changes entries: a node that would
+keep such an event without applying it must stand still instead (design D4).
+"""
 EVENT_BYTES_MAX: Final = VALUE_BYTES_MAX + 4096
 """Limit of a stored event; nothing longer is decoded."""
 DIGEST_BYTES: Final = 32
@@ -124,9 +130,10 @@ def decode(origin: Origin, event_id: EventId, blob: bytes) -> Event | Unknown:
     fields = _unpack_envelope(event_id, blob)
     digest = digest_of(blob)
     version = fields[0] if type(fields[0]) is int else None
-    if version == FORMAT_VERSION:
+    decode_version = _DECODERS.get(version)
+    if decode_version is not None:
         try:
-            return _decode_version_1(origin, event_id, fields, digest)
+            return decode_version(origin, event_id, fields, digest)
         except _UNREADABLE as error:
             why = f"damaged: {_text(error)}"
     else:
@@ -220,3 +227,9 @@ def _decode_recovered(stored: Any) -> Recovered:
 def _check_value(packed: bytes) -> None:
     if msgpack.packb(canonical(unpack_value(packed))) != packed:
         raise ValueError("its value is not in canonical form")
+
+
+_DECODERS: Mapping[int | None, Callable[[Origin, EventId, list[Any], bytes], Event]] = {
+    1: _decode_version_1
+}
+"""By format version; none is ever taken out."""

@@ -15,11 +15,21 @@ from collections.abc import Iterator
 
 import attrs
 
-from eventstore.event import START, Event, EventId, JsonValue, Kind, Origin
+from eventstore.event import (
+    START,
+    Change,
+    Delete,
+    Event,
+    EventId,
+    JsonValue,
+    Kind,
+    Origin,
+    Put,
+)
 
 FOLD_VERSION = 1
-"""Changes when the same events would give other entries; digests compare only within
-one.
+"""Changes when the same events would give other entries, as with every new format; digests
+compare only within one.
 """
 
 _DIGEST_MODULUS = 2**256
@@ -54,6 +64,29 @@ class Folded:
     after: Entry | None
     loser: Event | None
     """The event that a concurrent one overrides since this fold; None: no new one."""
+
+
+@attrs.frozen
+class Loss:
+    """A change that a concurrent one of the prevailing origin overrode (D7)."""
+
+    loser: Event
+    winner: Event
+    """The newest event of the prevailing origin that was made without knowing `loser`."""
+    settled_by: Event | None = None
+    """The next change of the entry that knew of it; None: the loss is open."""
+
+    @property
+    def key(self) -> str:
+        """Of the entry; the same for all three."""
+        return self.loser.key
+
+    @property
+    def change(self) -> Change:
+        """What makes the entry what `loser` wanted it to be."""
+        if self.loser.kind == Kind.ENTRY_DELETED:
+            return Delete(self.key)
+        return Put(self.key, self.loser.value)
 
 
 @attrs.define
@@ -97,6 +130,12 @@ class _Rivals:
         known = self.prevailing.covers(self.other.origin, self.other.id)
         return None if known else self.other
 
+    def loss(self) -> Loss | None:
+        loser = self.overridden()
+        if loser is None or self.prevailing is None:
+            return None
+        return Loss(loser, self.prevailing)
+
 
 class Configuration:
     """The entries that the events folded so far leave. Not thread-safe.
@@ -136,6 +175,21 @@ class Configuration:
         """Entries whose key starts with `prefix`, by key."""
         for key in sorted(k for k in self._entries if k.startswith(prefix)):
             yield self._entries[key]
+
+    def standing(self, key: str) -> Event | None:
+        """The winning event of `key`, also when it is a delete; None: there is none."""
+        rivals = self._rivals.get(key)
+        return None if rivals is None else rivals.winner()
+
+    def loss(self, key: str) -> Loss | None:
+        """The open loss of `key`, if there is one."""
+        rivals = self._rivals.get(key)
+        return None if rivals is None else rivals.loss()
+
+    def losses(self) -> list[Loss]:
+        """Every open loss, by the id of its loser."""
+        found = [loss for key in self._conflicts if (loss := self.loss(key))]
+        return sorted(found, key=lambda loss: loss.loser.id)
 
     def fold(self, event: Event) -> Folded | None:
         """Apply `event`; None when it concerns no entry or is known already."""

@@ -3,6 +3,7 @@
 EventStoreError
 ├── InvalidEntry        fix the request; nothing was stored
 ├── NoSuchEntry         there is nothing under that key
+├── NoSuchConflict      list the conflicts again; there is nothing to restore
 ├── EntryChanged        read the entry again and decide
 ├── StoreUnavailable    retry later; the outcome may be unknown
 │   └── StoreRefused    the same; certainly nothing was stored
@@ -24,6 +25,10 @@ class InvalidEntry(EventStoreError):
 
 class NoSuchEntry(EventStoreError):
     """No entry has this key."""
+
+
+class NoSuchConflict(EventStoreError):
+    """No change of this id has lost, or a later one of its entry has settled that."""
 
 
 class EntryChanged(EventStoreError):

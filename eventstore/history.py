@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import takewhile
 
 import attrs
 
 from eventstore import codec
+from eventstore.configuration import Loss
 from eventstore.errors import DamagedEvent
 from eventstore.event import START, Event, EventId, Origin
+from eventstore.losses import losses
 from eventstore.streams import PAGE_EVENT_COUNT, Streams
+
+Precedes = Callable[[Event, Event], bool]
+"""Whether the first event, of the second stream, comes before the second one."""
 
 
 @attrs.frozen(kw_only=True)
@@ -38,17 +43,31 @@ class Filter:
         )
 
 
+def by_time(b: Event, a: Event) -> bool:
+    """Concurrent events in the order of their ids' time."""
+    if a.covers(b.origin, b.id):
+        return True
+    return b.id.ms < a.id.ms and not b.covers(a.origin, a.id)
+
+
+def second_as_it_knew(b: Event, a: Event) -> bool:
+    """Events of the second stream each behind what its writer knew, and before all else."""
+    return not b.covers(a.origin, a.id)
+
+
 def read_history(
     streams: Streams,
     origins: tuple[Origin, Origin],
     wanted: Filter,
     after: Mapping[Origin, EventId] | None = None,
+    *,
+    precedes: Precedes = by_time,
 ) -> Iterator[Event]:
     """Events of both streams that `wanted` accepts, causes before effects.
 
     Concurrent events are in the order of their ids' time, which is for people only.
     Events of a later format are left out. `after` holds, for each origin, the id to go
-    on behind.
+    on behind. `precedes` gives concurrent events another order.
 
     Raises:
         StoreUnavailable, DamagedEvent: while iterating.
@@ -73,9 +92,30 @@ def read_history(
         takewhile(known, _events(streams, origin, start.get(origin, START)))
         for origin in origins
     )
-    for event in merge_causally(first, second):
+    for event in merge_causally(first, second, precedes):
         if wanted.accepts(event):
             yield event
+
+
+def read_losses(
+    streams: Streams,
+    *,
+    prevailing: Origin,
+    other: Origin,
+    key: str | None = None,
+    prefix: str | None = None,
+) -> Iterator[Loss]:
+    """Every change that ever lost, of one key or prefix if given; see `losses`.
+
+    Walks the whole history; holds the newest events of each entry meanwhile, as a node does.
+
+    Raises:
+        StoreUnavailable, DamagedEvent: while iterating.
+    """
+    wanted = Filter(key=key, prefix=prefix)
+    origins = prevailing, other
+    events = read_history(streams, origins, wanted, precedes=second_as_it_knew)
+    yield from losses(events, prevailing=prevailing)
 
 
 def _end(streams: Streams, origin: Origin) -> EventId:
@@ -83,11 +123,17 @@ def _end(streams: Streams, origin: Origin) -> EventId:
     return START if last is None else last[0]
 
 
-def merge_causally(first: Iterator[Event], second: Iterator[Event]) -> Iterator[Event]:
-    """Two streams as one: no event comes before one that its writer had applied."""
+def merge_causally(
+    first: Iterator[Event], second: Iterator[Event], precedes: Precedes = by_time
+) -> Iterator[Event]:
+    """Two streams as one: no event comes before one that its writer had applied.
+
+    `precedes(b, a)`: whether `b` of the second comes before `a` of the first. It must agree
+    with what the two knew of each other.
+    """
     a, b = next(first, None), next(second, None)
     while a is not None and b is not None:
-        if _precedes(b, a):
+        if precedes(b, a):
             yield b
             b = next(second, None)
         else:
@@ -99,12 +145,6 @@ def merge_causally(first: Iterator[Event], second: Iterator[Event]) -> Iterator[
     if b is not None:
         yield b
         yield from second
-
-
-def _precedes(b: Event, a: Event) -> bool:
-    if a.covers(b.origin, b.id):
-        return True
-    return b.id.ms < a.id.ms and not b.covers(a.origin, a.id)
 
 
 def _events(streams: Streams, origin: Origin, after: EventId) -> Iterator[Event]:

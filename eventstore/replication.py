@@ -85,6 +85,8 @@ class Replication:
             if page:
                 self._store.take(page)
         complete = len(page) < PAGE_EVENT_COUNT
+        if complete:
+            self._store.meet_copy()
         complete_at_s = self._now_s() if complete else self.progress.complete_at_s
         self.progress = Progress(True, None, complete_at_s)
 
@@ -143,6 +145,7 @@ class Replicator:
         """The problem that the log knows of; None: none."""
         self._changed = threading.Condition()
         self._enabled = False
+        self._problem: str | None = None
         self._stopping = False
         self._thread = threading.Thread(
             target=self._run, name="replicator", daemon=True
@@ -165,25 +168,34 @@ class Replicator:
             self._thread.join(limit_s)
         self._replication.close()
 
-    def set_enabled(self, enabled: bool) -> None:
+    def set_enabled(self, enabled: bool, *, problem: str | None = None) -> None:
         """Read or stand still. Nothing is taken after this returns with `enabled`
-        False.
+        False; `problem` says why, where that is no order.
         """
         with self._changed:
-            self._enabled = enabled
+            self._enabled, self._problem = enabled, problem
             self._changed.notify_all()
 
     def _run(self) -> None:
         while self._await_work():
-            try:
-                self._turn()
-            except (StreamForked, DamagedEvent) as error:
-                self._stand_still(error, logging.ERROR)
-            except EventStoreError as error:
-                self._stand_still(error, logging.WARNING)
-            except Exception:  # noqa: BLE001 the thread must outlive any bug
-                _log.exception("replication failed; trying again")
-                self._stand_still(EventStoreError("internal error"), logging.ERROR)
+            if not self.step():
+                with self._changed:
+                    self._changed.wait_for(lambda: self._stopping, RETRY_S)
+
+    def step(self) -> bool:
+        """One turn, whatever comes of it; False: it stands still, and says why."""
+        try:
+            self._turn()
+        except (StreamForked, DamagedEvent) as error:
+            self._stand_still(error, logging.ERROR)
+        except EventStoreError as error:
+            self._stand_still(error, logging.WARNING)
+        except Exception:  # noqa: BLE001 the thread must outlive any bug
+            _log.exception("replication failed; trying again")
+            self._stand_still(EventStoreError("internal error"), logging.ERROR)
+        else:
+            return True
+        return False
 
     def _turn(self) -> None:
         if not self._enabled:
@@ -202,11 +214,10 @@ class Replicator:
 
     def _await_work(self) -> bool:
         with self._changed:
-            if not (self._enabled or self._stopping):
-                self._replication.pause(None)
-            while not (
-                self._enabled or self._stopping or self._replication.needs_recovery
-            ):
+            while not (self._enabled or self._stopping):
+                self._replication.pause(self._problem)
+                if self._replication.needs_recovery:
+                    break
                 self._changed.wait(RETRY_S)
             return not self._stopping
 
@@ -217,5 +228,3 @@ class Replicator:
             _log.log(level, "replication stands still: %s", text)
             self._logged = text
         self._replication.pause(text)
-        with self._changed:
-            self._changed.wait_for(lambda: self._stopping, RETRY_S)

@@ -16,7 +16,7 @@ import attrs
 
 from eventstore import codec
 from eventstore.codec import Unknown
-from eventstore.configuration import Entry, Folded
+from eventstore.configuration import Entry, Folded, Loss
 from eventstore.errors import (
     EntryChanged,
     EventStoreError,
@@ -98,6 +98,10 @@ class EventStore:
         """Where the copy ends in Redis: before our head only if Redis lost some of it."""
         self._archived_ms = 0
         self._hindrance: str | None = None
+        self._named = self._forgone = START
+        """The newest own event that the peer's events name and that is not here: found
+        missing, and found to be lost for good.
+        """
         self._wrong_end: bytes | None = None
         """How the peer's copy of the own stream ends, if that was found to be wrong."""
         self._unsettled: list[Sequence[Stored]] = []
@@ -118,7 +122,7 @@ class EventStore:
         origins = self._own, self._peer
         return Memory(self._streams.pair, origins, prevailing=self._prevailing)
 
-    # Reading: memory only.
+    # Reading: memory only, but for `event`.
 
     @property
     def snapshot(self) -> Snapshot:
@@ -153,6 +157,21 @@ class EventStore:
         """All entries whose key starts with `prefix`, by key, as of one moment."""
         with self._memory:
             return list(self._known.configuration.entries(prefix))
+
+    def event(self, origin: Origin, event_id: EventId) -> Event | None:
+        """One event, read from Redis; None: there is none, or it is of a later format.
+
+        Raises:
+            StoreUnavailable, DamagedEvent: it could not be read.
+        """
+        blob = self._streams.at(origin, event_id)
+        found = None if blob is None else codec.decode(origin, event_id, blob)
+        return found if isinstance(found, Event) else None
+
+    def losses(self) -> list[Loss]:
+        """Every change that lost and is not settled, by its id, as of one moment."""
+        with self._memory:
+            return self._known.configuration.losses()
 
     def latest(self, kind: Kind) -> Event | None:
         """The newest own event of a kind that concerns no entry."""
@@ -215,8 +234,8 @@ class EventStore:
         """Append `changes` to the own stream, all or none, and return them as stored.
 
         Durable in the own Redis, at its `appendfsync` level, when this returns. With
-        `expected` each entry must still be the version that this event made. While
-        writes are frozen this waits up to `frozen_limit_s`.
+        `expected` each entry must still be what this event left, nothing if it was a
+        delete. While writes are frozen this waits up to `frozen_limit_s`.
 
         Raises:
             InvalidEntry: a part is outside its limits; nothing was stored.
@@ -334,7 +353,8 @@ class EventStore:
     ) -> None:
         for draft in drafts:
             entry = self._known.configuration.get(draft.key)
-            if expected is not None and (entry is None or entry.id != expected):
+            standing = self._known.configuration.standing(draft.key)
+            if expected is not None and (standing is None or standing.id != expected):
                 current = None if entry is None else str(entry.id)
                 raise EntryChanged(draft.key, expected=str(expected), current=current)
             if draft.kind is Kind.ENTRY_DELETED and entry is None:
@@ -379,7 +399,8 @@ class EventStore:
         """
         own, peer = heads[self._own].id, heads[self._peer].id
         wall_ms = self._wall_ns() // _NS_PER_MS
-        return max(wall_ms, own.ms, peer.ms + 1, self._archived_ms + 1)
+        foreign_ms = max(peer.ms, self._named.ms)
+        return max(wall_ms, own.ms, foreign_ms + 1, self._archived_ms + 1)
 
     def _store(self, batch: Sequence[Stored]) -> bool:
         """Bring `batch` into the own stream. False: compose it anew behind what came.
@@ -467,11 +488,9 @@ class EventStore:
                     f"the copy of {self._peer!r} ends with {found}, not {end.id}"
                 )
             self._copy_end = Head(events[-1].id, events[-1].digest)
-            # Redis may have lost some of the copy; memory did not.
-            known = self._known.heads[self._peer].id
-            new = sum(event.id > known for event in events)
-            if new:
-                self._fold(self._peer, page[-new:], events[-new:])
+            # Else Redis has lost some of the copy: `meet_copy` folds what is new in it.
+            if end == self._known.heads[self._peer]:
+                self._fold(self._peer, page, events)
 
     def _check_known(self, events: Sequence[Event | Unknown]) -> None:
         """That the peer knew nothing of our own stream that we do not know."""
@@ -480,22 +499,43 @@ class EventStore:
             default=START,
         )
         # It may be stored already, and just about to be applied.
-        applied = self._known.heads[self._own].id >= known
+        applied = max(self._known.heads[self._own].id, self._forgone) >= known
         if not applied and not self.await_head(
             self._own, known, self._applied_within_s
         ):
+            self._named = max(self._named, known)
             self._hindrance = self._lost(f"the peer knows event {known} of it")
             raise StreamForked(self._hindrance)
 
     def reload_copy(self) -> Head:
-        """Fold what the copy holds behind our head after a lost answer; returns its end.
+        """Look anew where the copy ends, after a lost answer or a loss; returns that.
+
+        What Redis lost of it is written again first, from memory: it may be nowhere else.
 
         Raises: as `open`.
         """
         with self._copying:
-            self._read_on(self._peer, announce=True)
+            self._restore(self._peer, self._end(self._peer))
+            if self._holds_head(self._peer):
+                self._read_on(self._peer, announce=True)
             self._copy_end = self._end(self._peer)
             return self._copy_end
+
+    def meet_copy(self) -> None:
+        """Let memory know what the copy is, now that it has all that the peer's Redis has.
+
+        Costs nothing unless Redis had lost some of it.
+
+        Raises: as `open` and `append`.
+        """
+        if self._copy_end == self._known.heads[self._peer]:
+            return
+        with self._writing:
+            if self._unsettled:
+                self._settle()
+            self._restore_own()
+            if self._hindrance is None:
+                self._meet_stream(self._peer)
 
     # Losses of Redis, and recovery (D9).
 
@@ -529,22 +569,25 @@ class EventStore:
             finally:
                 self._writing.release()
 
-    def compare_own(self, claimed: EventId, digest: bytes) -> None:
+    def compare_own(self, claimed: EventId, digest: bytes) -> bool:
         """The peer's copy of our own stream ends with `claimed`: is that event here?
 
-        If Redis has not got it, or another one in its place, events were lost, and no change
-        is taken until they are back: what was written meanwhile would fork.
+        False: not yet, so ask again. If Redis has not got it, or another one in its place,
+        events were lost, and no change is taken until they are back: what was written
+        meanwhile would fork.
 
         Raises:
             StoreUnavailable, DamagedEvent: that could not be found out.
         """
         if self._broken is not None or claimed == START:
-            return
+            return True
         if digest == self._wrong_end:
-            return
+            return True
         blob = self._streams.at(self._own, claimed)
-        if blob is None or codec.digest_of(blob) != digest:
-            self._hindrance = self._lost(f"the peer holds event {claimed} of it")
+        if blob is not None and codec.digest_of(blob) == digest:
+            return True
+        self._hindrance = self._lost(f"the peer holds event {claimed} of it")
+        return False
 
     def recover(self, source: Streams, *, go_on: Callable[[], bool]) -> None:
         """Make the own stream whole with the copy that the peer's Redis, `source`, has of it.
@@ -599,8 +642,9 @@ class EventStore:
                 self._hindrance = None
             raise
         self._read_archived()
-        self._meet_stream()
+        self._meet_stream(self._own)
         self._hindrance = None
+        self._forgo()
 
     def _record_recovery(self) -> None:
         """Write the event of a recovery; if that fails, the next call does it."""
@@ -612,6 +656,15 @@ class EventStore:
             self._write([draft], f"{self._own} node", "Redis had lost events", None)
         self._unrecorded = None
         _log.warning("stream %s was recovered: %s", self._own, mended)
+
+    def _forgo(self) -> None:
+        """What the peer's events name and its Redis has not will not come back."""
+        if self._named > max(self._known.heads[self._own].id, self._forgone):
+            _log.error(
+                "event %s of stream %s, which the peer knew, is in neither Redis: it is lost",
+                self._named, self._own,
+            )  # fmt: skip
+            self._forgone = self._named
 
     def _lost(self, proof: str) -> str:
         return (
@@ -688,14 +741,20 @@ class EventStore:
 
     # Memory.
 
-    def _meet_stream(self) -> None:
-        """Let memory know what the own stream is now."""
-        head = self._known.heads[self._own]
-        blob = None if head.id == START else self._streams.at(self._own, head.id)
-        if head.id == START or (blob and codec.digest_of(blob) == head.digest):
-            self._read_on(self._own, announce=True)
-            return
+    def _holds_head(self, origin: Origin) -> bool:
+        """Whether what memory ends with is in Redis."""
+        head = self._known.heads[origin]
+        if head.id == START:
+            return True
+        blob = self._streams.at(origin, head.id)
+        return blob is not None and codec.digest_of(blob) == head.digest
+
+    def _meet_stream(self, changed: Origin) -> None:
+        """Let memory know what a stream is now. Nothing else writes the own one meanwhile."""
         with self._copying:
+            if self._holds_head(changed):
+                self._read_on(changed, announce=True)
+                return
             known = self._new_memory()
             for origin in (self._own, self._peer):
                 for page in read_pages(self._streams, origin):

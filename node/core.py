@@ -16,8 +16,10 @@ from typing import assert_never
 
 import attrs
 
+from node.acknowledgements import Acknowledgements
+from node.both_active import BothActive, GivenWay, Heads, newest
 from node.config import NodeConfig
-from node.divergence import divergence
+from node.divergence import Difference, divergence
 from node.errors import RemoteProtocolError
 from node.failure_detector import FailureDetector
 from node.link_messages import Goodbye, Head, Heartbeat, Hello, SwitchMessage
@@ -33,17 +35,13 @@ from node.link_protocol import (
 )
 from node.roles import Role, State
 from node.situation import (
-    ActivateTold,
     Active,
     CannotServe,
     ChangeState,
-    ConfirmAsked,
     DeadlinePassed,
     Effect,
-    GiveAsked,
     Giving,
     HandingOver,
-    HeadConfirmed,
     Limits,
     NotHeardByPeer,
     Observation,
@@ -52,9 +50,7 @@ from node.situation import (
     PeerHeard,
     PeerLost,
     PeerYielded,
-    PromiseAsked,
     Promised,
-    PromiseGiven,
     RecordBothActive,
     Report,
     Situation,
@@ -62,9 +58,7 @@ from node.situation import (
     Starting,
     StartWindowClosed,
     Switch,
-    SwitchAborted,
     SwitchOrdered,
-    SwitchStep,
     Tell,
 )
 from node.supervision import step
@@ -75,16 +69,14 @@ from node.switch_order import (
     calls_of_giver,
     failed_prechecks,
 )
+from node.switch_steps import observation_of
 from node.takeover_gate import FLAPPING, Held, Pause, TakeoverGate
 
 STALL_INTERVALS = 1.5
 """A loop that turns later than this many intervals does not judge by that silence."""
-URGENT_PAUSE_S = 60.0
-"""A node that cannot serve tries to hand over, but not twice within this time (S15)."""
 _SICKNESS_LENGTH_MAX = 300
 _DIAL_LIMIT_INTERVALS = 3
 """A dial whose end was not told by then is forgotten."""
-_UNACKNOWLEDGED_COUNT_MAX = 1000
 _REFUSAL_NOTE_COUNT = 10
 _REFUSAL_PERIOD_S = 60.0
 
@@ -137,14 +129,10 @@ class PeerSpoke:
 
 
 @attrs.frozen
-class BothActive:
-    """Both nodes were active for `lasted_s`, and this one has given way."""
+class PeerWrites:
+    """In which format the peer writes its events; None: nobody is there to say it."""
 
-    lasted_s: float
-    ours: Mapping[str, Head]
-    """Heads of the streams here as it gave way: what it had not seen is concurrent."""
-    theirs: Mapping[str, Head]
-    """The same at the peer; empty: it was lost before it could tell."""
+    event_format: int | None
 
 
 @attrs.frozen
@@ -163,18 +151,16 @@ class AskWitness:
 
 
 LinkEffect = (
-    SendBytes | CloseConnection | Dial | PeerSpoke | BothActive | AskWitness | Note
+    SendBytes
+    | CloseConnection
+    | Dial
+    | PeerSpoke
+    | PeerWrites
+    | BothActive
+    | AskWitness
+    | Note
 )
 CoreEffect = Effect | LinkEffect
-
-
-@attrs.frozen
-class _Yielding:
-    """This node was active since `active_from_s`, and gave way with these heads."""
-
-    active_from_s: float
-    yielded_s: float
-    heads: Mapping[str, Head]
 
 
 class Core:
@@ -208,9 +194,12 @@ class Core:
         self.waiting: Waiting | None = None
         self.problem: str | None = None
         """Why the node behind the peer's address cannot be accepted (S18)."""
+        self.peer_writes: PeerWrites | None = None
+        """None: not known yet."""
         self.divergence: str | None = None
         """How the two nodes' data differ although they must not (D8)."""
-        self._suspected = False
+        self._suspected: Difference | None = None
+        """What the last heartbeat showed of it."""
         self.unserved: str | None = None
         """Why this active node, which cannot serve, does not hand over (S15)."""
         self._sick_from_s: float | None = None
@@ -218,8 +207,10 @@ class Core:
         """When a switch for sickness was begun here last."""
         self._state_from_s = now_s
         self._yield_count = 0
-        self._yielding: _Yielding | None = None
-        """How this node gave way to an active peer, until that has told its own part."""
+        self.given_way: GivenWay | None = None
+        """How this node gave way to an active peer, until that is told of."""
+        self._alone_heads: Heads = {}
+        """All that was known when, as this node knew, not both were active yet."""
         self._peer_state_from_s = now_s
         self._peer_yield_count = 0
         self._fresh_from_s = now_s
@@ -228,6 +219,8 @@ class Core:
         """Heartbeats from this one on were sent after the last stall."""
         self._heard_fresh = True
         """Whether the peer has answered anything since the last stall."""
+        self._peer_sequence = 0
+        """Of the newest word of the peer's present instance, heartbeat or hello."""
         self.peer: Heartbeat | None = None
         """The last heartbeat of the peer's present instance."""
         self.peer_instance: str | None = None
@@ -244,8 +237,7 @@ class Core:
         self._sequence = 0
         self._spoke_s = now_s
         """When a heartbeat was last due and, if there was a connection, sent."""
-        self._sent_s: dict[int, float] = {}
-        self._heard_by_peer_s: float | None = None
+        self._acknowledgements = Acknowledgements(config.heartbeat_interval_s)
         self._told: tuple[State, str | None] | None = None
         self._refusals_from_s = now_s
         self._refusal_count = 0
@@ -271,12 +263,13 @@ class Core:
 
     def is_heard_by_peer(self, now_s: float) -> bool:
         """Whether the peer has lately acknowledged what we sent."""
-        return self._unheard_s(now_s) < self._config.peer_lost_after_s
+        unheard_s = self._acknowledgements.unheard_s(now_s)
+        return unheard_s < self._config.peer_lost_after_s
 
     @property
     def deadline_s(self) -> float | None:
         """When the next turn is due at the latest, ticks apart."""
-        moments = [self.situation.deadline_s, self._redial_s]
+        moments = [self.situation.deadline_s, self._redial_s, self._doubtful_s]
         if self.held is not None:
             moments.append(self.held.until_s)
         elif isinstance(self.situation.phase, Starting):
@@ -361,7 +354,9 @@ class Core:
         self._wake(now_s)
         self._dialling = False
         self.problem = None
-        if refused:
+        if refused and self._dialled_s < self._fresh_from_s:
+            self._redial_soon()  # S13: since it was refused, the peer may be back.
+        elif refused:
             self.detector.refused()
         self._settle(now_s)
 
@@ -403,6 +398,8 @@ class Core:
             calls=facts.calls,
             link_open=self.is_connected(now_s),
             heard_by_peer=self.is_heard_by_peer(now_s),
+            event_format=self._identity.event_format,
+            peer_format=self.peer_writes.event_format if self.peer_writes else None,
         )
         found = failed_prechecks(self.situation, own, self.peer)
         if self.waiting is not None:
@@ -450,6 +447,7 @@ class Core:
             self._effects.append(
                 ChangeState(State.PASSIVE, "orderly stop of this node", "S11")
             )
+        self._end_given_way()
         if self._outgoing is not None:
             self._connections[self._outgoing].send(Goodbye())
             self._flush(self._outgoing)
@@ -470,8 +468,7 @@ class Core:
     def _distrust(self, late_s: float, now_s: float) -> None:
         """S13: what this node believed before it stood still is not to be believed."""
         self.detector.count_anew(now_s)
-        if self._heard_by_peer_s is not None:
-            self._heard_by_peer_s = now_s  # S20 judges by silence as well.
+        self._acknowledgements.count_anew(now_s)  # S20 judges by silence as well.
         self._fresh_from_s = now_s
         self._fresh_from_sequence = self._sequence + 1
         self._heard_fresh = False
@@ -489,6 +486,8 @@ class Core:
             self._redial_s = None
             if self._outgoing is None:
                 self._dial(now_s)
+        if self._doubtful_s is not None and now_s >= self._doubtful_s:
+            self._dial(now_s)  # The old one is kept until the new one stands.
         self._judge(now_s)
         deadline_s = self.situation.deadline_s
         if deadline_s is not None and now_s >= deadline_s:
@@ -505,6 +504,7 @@ class Core:
         if found is None:
             self.held = None
             return
+        self._learn_format(None)
         if isinstance(self.situation.phase, Giving | HandingOver | Promised):
             self._step(
                 found, now_s
@@ -546,9 +546,15 @@ class Core:
             if isinstance(effect, Tell):
                 self._tell(effect)
             elif isinstance(effect, RecordBothActive):
+                self._end_given_way()
                 self._yield_count += 1
-                heads = self._facts().heads
-                self._yielding = _Yielding(self._state_from_s, now_s, heads)
+                self.given_way = GivenWay(
+                    from_s=self._state_from_s,
+                    yielded_s=now_s,
+                    next_sequence=self._sequence + 1,
+                    before=self._alone_heads,
+                    ours=self._facts().heads,
+                )
             else:
                 self._effects.append(effect)
         if isinstance(self.situation.phase, HandingOver):
@@ -556,6 +562,9 @@ class Core:
             self.detector.count_anew(self.situation.phase.until_s)
         if self.state is not before:
             self._state_from_s = now_s
+            if self.state is State.ACTIVE:
+                theirs = self.peer.heads if self.peer else {}
+                self._alone_heads = newest(self._facts().heads, theirs)
             self.cancel_waiting(f"this node became {self.state}")
             self._send_heartbeat(now_s)
 
@@ -565,7 +574,7 @@ class Core:
         theirs = self.peer is not None and self.peer.state is State.ACTIVE
         if not (ours and theirs) or self.detector.verdict(now_s) is not None:
             return
-        unheard_s = self._unheard_s(now_s)
+        unheard_s = self._acknowledgements.unheard_s(now_s)
         if unheard_s >= 2 * self._config.peer_lost_after_s:
             self._step(NotHeardByPeer(unheard_s), now_s)
 
@@ -597,30 +606,32 @@ class Core:
             self._effects.append(Note(text, alarming=True))
 
     def _against_handover(self, now_s: float) -> str | None:
-        pause = self._pause()
-        if pause is not None:
-            return f"automatic takeover is paused: {pause.text}"
-        if self._urgent_s is not None and now_s - self._urgent_s < URGENT_PAUSE_S:
-            return f"it tried to hand over within the last {URGENT_PAUSE_S:g} s"
         return against_handover(
             self.peer,
             link_open=self.is_connected(now_s),
             heard_by_peer=self.is_heard_by_peer(now_s),
+            pause=self._pause(),
+            tried_s=None if self._urgent_s is None else now_s - self._urgent_s,
         )
 
     def _tell_both_active(self, now_s: float) -> None:
-        """That both were active is told with the peer's part in it, once that is known."""
-        ours, peer = self._yielding, self.peer
-        if ours is None:
+        """That both were active is told with the peer's part in it, once that is here."""
+        found, peer = self.given_way, self.peer
+        if found is None:
             return
-        began_s, heads = ours.active_from_s, {}
         if peer is not None and peer.state is State.ACTIVE:
-            began_s, heads = max(began_s, self._peer_state_from_s), dict(peer.heads)
-        elif self.detector.verdict(now_s) is None:
-            return  # Its next heartbeat tells.
-        self._yielding = None
-        lasted_s = max(0.0, ours.yielded_s - began_s)
-        self._effects.append(BothActive(lasted_s, ours.heads, heads))
+            found = found.told(peer, self._peer_state_from_s)
+            self.given_way = found
+        peer_lost = self.detector.verdict(now_s) is not None
+        if found.is_due(self._facts().heads, now_s, peer_lost=peer_lost):
+            self._end_given_way()
+
+    def _end_given_way(self) -> None:
+        if self.given_way is not None:
+            assert self._turned_s is not None, "it has heard the peer"
+            found = self.given_way.summary(self._facts().heads, self._turned_s)
+            self._effects.append(found)
+            self.given_way = None
 
     def _check_waiting(self, now_s: float) -> None:
         waiting = self.waiting
@@ -689,11 +700,11 @@ class Core:
         self, number: int, connection: Connection, hello: Hello, now_s: float
     ) -> None:
         self.problem = None
+        self._learn_format(hello.event_format)
         if hello.instance != self.peer_instance:
             self._meet_instance(number, hello.instance, now_s)
         if connection.dialled:
-            self._supersede(self._outgoing, number)
-            self._outgoing, self._dialling = number, False
+            self._speak_on(number, now_s)
         else:
             self._supersede(self._incoming, number)
             self._incoming = number
@@ -705,16 +716,33 @@ class Core:
             # heartbeat follows it at once.
             fresh = self._opened_s[number] >= self._fresh_from_s
             self._heard_fresh |= fresh
-            heard = PeerHeard(hello.state, hello.instance, hello.promise, fresh)
-            self._step(heard, now_s)
+            if self._is_news(hello.sequence):
+                heard = PeerHeard(hello.state, hello.instance, hello.promise, fresh)
+                self._step(heard, now_s)
             self._send_heartbeat(now_s)
+
+    def _learn_format(self, event_format: int | None) -> None:
+        if event_format is None and self.peer_writes is not None:
+            return  # What it said of its events stays true when it is gone.
+        said = PeerWrites(event_format)
+        if said != self.peer_writes:
+            self.peer_writes = said
+            self._effects.append(said)
+
+    def _speak_on(self, number: int, now_s: float) -> None:
+        if self._outgoing is not None:
+            unheard_s = self._acknowledgements.unheard_s(now_s)
+            text = f"the peer did not answer for {unheard_s:.1f} s; a new connection stands"
+            self._effects.append(Note(text))
+        self._supersede(self._outgoing, number)
+        self._outgoing, self._dialling = number, False
+        self._acknowledgements.connected()
 
     def _meet_instance(self, number: int, instance: str, now_s: float) -> None:
         """The peer's process is another one: nothing of the old one counts."""
         self.peer_instance, self.peer = instance, None
-        self._peer_yield_count = 0
-        self._heard_by_peer_s = now_s
-        self._sent_s.clear()
+        self._peer_yield_count = self._peer_sequence = 0
+        self._acknowledgements.peer_began(now_s)
         for old in (self._incoming, self._outgoing):
             self._supersede(old, number)
         self._incoming = self._outgoing = None
@@ -730,28 +758,34 @@ class Core:
                 "a heartbeat names another instance than its hello"
             )
         self._mark_heard(now_s)
+        if not self._is_news(heartbeat.sequence):
+            return  # A hello that was said after it was faster, on another connection.
         self.peer = heartbeat
-        sent_s = self._sent_s.get(heartbeat.heard_sequence)
-        if sent_s is not None:
-            # Never back: after a stall the first words answer what was sent before it.
-            self._heard_by_peer_s = max(sent_s, self._heard_by_peer_s or sent_s)
-            for sequence in [s for s in self._sent_s if s < heartbeat.heard_sequence]:
-                del self._sent_s[sequence]
+        self._acknowledgements.acknowledged(heartbeat.heard_sequence, now_s)
         self._peer_state_from_s = now_s - heartbeat.state_age_ms / 1000
         self._effects.append(PeerSpoke(heartbeat))
         self._compare(heartbeat)
         fresh = heartbeat.heard_sequence >= self._fresh_from_sequence
         self._heard_fresh |= fresh
+        if heartbeat.state is State.PASSIVE:
+            # What it had then, not what is here now: its words may have come late.
+            self._alone_heads = newest(self._alone_heads, heartbeat.heads)
         state, instance = heartbeat.state, heartbeat.instance
         self._step(PeerHeard(state, instance, heartbeat.promise, fresh), now_s)
         if heartbeat.yield_count > self._peer_yield_count:
             self._peer_yield_count = heartbeat.yield_count
             self._step(PeerYielded(), now_s)
 
+    def _is_news(self, sequence: int) -> bool:
+        """Whether nothing newer was heard of the peer's state."""
+        if sequence < self._peer_sequence:
+            return False
+        self._peer_sequence = sequence
+        return True
+
     def _mark_heard(self, now_s: float) -> None:
         if self.detector.verdict(now_s) is not None:
-            # It was lost: whether it hears us counts from its return (S20).
-            self._heard_by_peer_s = now_s
+            self._acknowledgements.peer_returned(now_s)
         self._gate.peer_heard()
         self.detector.heard(now_s)
 
@@ -761,28 +795,32 @@ class Core:
         Believed when found twice running: the peer may have copied an event that is stored
         here, but not yet applied.
         """
-        found = divergence(self._facts(), heartbeat, own=self._config.role.value)
-        if found is not None and self._suspected and self.divergence is None:
-            self._effects.append(Note(found, alarming=True))
-        self.divergence = found if self._suspected else None
-        self._suspected = found is not None
+        facts, before = self._facts(), self._suspected
+        found = divergence(facts, heartbeat, own=self._config.role.value)
+        if found is None and before is not None and before.may_last(facts, heartbeat):
+            return
+        believed = found.text if found is not None and before is not None else None
+        if believed is not None and self.divergence is None:
+            self._effects.append(Note(believed, alarming=True))
+        elif believed is None and self.divergence is not None:
+            self._effects.append(Note(f"no longer seen: {self.divergence}"))
+        self.divergence = believed
+        self._suspected = found
 
     def _hear_switch(self, message: SwitchMessage, now_s: float) -> None:
-        switch = message.switch
-        ours = self._identity.instance
-        both = {switch.giver_instance, switch.taker_instance}
-        by_giver = switch.giver_instance == self.peer_instance
-        wanted = _SENT_BY_GIVER.get(message.step)
-        void = both != {ours, self.peer_instance}
-        from_standby = (
-            message.step is SwitchStep.GIVE and self._config.role is Role.MASTER
+        observed = observation_of(
+            message,
+            role=self._config.role,
+            instance=self._identity.instance,
+            peer_instance=self.peer_instance,
         )
-        if void or from_standby or (wanted is not None and wanted is not by_giver):
-            self._effects.append(
-                Note(f"step {message.step} of switch {switch.id} does not concern us")
+        if observed is None:
+            text = (
+                f"step {message.step} of switch {message.switch.id} does not concern us"
             )
+            self._effects.append(Note(text))
             return
-        self._step(_as_observation(message), now_s)
+        self._step(observed, now_s)
 
     def _reject(
         self, connection: Connection, problem: str, opened_s: float, now_s: float
@@ -796,6 +834,8 @@ class Core:
             text = f"the peer is not accepted: {problem}"
             self._note_refusal(text, now_s, alarming=True)
         claim = connection.peer
+        if claim is not None:
+            self._learn_format(claim.event_format)
         if claim is None or self.state is State.ACTIVE or self._incoming is not None:
             return
         if claim.instance == self._identity.instance:
@@ -804,6 +844,8 @@ class Core:
             return  # S13: said before we stood still.
         self.detector.heard(now_s)
         self.detector.connection_ended()
+        if claim.promise is not None:
+            return  # S14: it may still activate; the next dial asks again.
         # Two nodes of one role cannot agree by S4: both stay as they are, and say so.
         same_role = claim.role is self._config.role
         state = State.ACTIVE if same_role else claim.state
@@ -827,17 +869,15 @@ class Core:
         return self.state, promise
 
     def _greeting(self) -> Greeting:
-        return Greeting(*self._public())
+        return Greeting(*self._public(), self._sequence)
 
     def _send_heartbeat(self, now_s: float) -> None:
         self._told, self._spoke_s = self._public(), now_s
+        self._sequence += 1  # Also when nobody hears it: a hello after it is newer.
         if self._outgoing is None:
             return
         facts = self._facts()
-        self._sequence += 1
-        self._sent_s[self._sequence] = now_s
-        if len(self._sent_s) > _UNACKNOWLEDGED_COUNT_MAX:
-            del self._sent_s[next(iter(self._sent_s))]
+        self._acknowledgements.sent(self._sequence, now_s)
         state, promise = self._told
         heartbeat = Heartbeat(
             instance=self._identity.instance,
@@ -864,11 +904,6 @@ class Core:
         self._connections[self._outgoing].send(message)
         self._flush(self._outgoing)
 
-    def _unheard_s(self, now_s: float) -> float:
-        if self._heard_by_peer_s is None:
-            return float("inf")
-        return now_s - self._heard_by_peer_s
-
     # Connections.
 
     def _flush(self, number: int) -> None:
@@ -876,10 +911,21 @@ class Core:
         if data:
             self._effects.append(SendBytes(number, data))
 
+    @property
+    def _doubtful_s(self) -> float | None:
+        """When a connection is to be dialled beside the one on which this node speaks."""
+        doubtful_s = self._acknowledgements.doubtful_s
+        if self._outgoing is None or doubtful_s is None:
+            return None
+        wait_s = self._config.heartbeat_interval_s
+        if self._dialling:
+            wait_s *= _DIAL_LIMIT_INTERVALS
+        return max(doubtful_s, self._dialled_s + wait_s)
+
     def _dial(self, now_s: float) -> None:
         self._redial_s = None
         overdue_s = _DIAL_LIMIT_INTERVALS * self._config.heartbeat_interval_s
-        if self._dialling and now_s - self._dialled_s < overdue_s:
+        if self._dialling and now_s < self._dialled_s + overdue_s:
             return
         self._dialling = True
         self._dialled_s = now_s
@@ -924,35 +970,3 @@ class Core:
         return (
             heard_s is not None and now_s - heard_s < self._config.heartbeat_interval_s
         )
-
-
-_SENT_BY_GIVER: Mapping[SwitchStep, bool] = {
-    SwitchStep.GIVE: False,
-    SwitchStep.CONFIRM: True,
-    SwitchStep.CONFIRMED: False,
-    SwitchStep.PROMISE: True,
-    SwitchStep.PROMISED: False,
-    SwitchStep.ACTIVATE: True,
-}
-"""Who may send a step; `ABORT` comes from either."""
-
-
-def _as_observation(message: SwitchMessage) -> Observation:
-    switch, text = message.switch, message.text
-    match message.step:
-        case SwitchStep.GIVE:
-            return GiveAsked(switch)
-        case SwitchStep.CONFIRM:
-            return ConfirmAsked(switch, text)
-        case SwitchStep.CONFIRMED:
-            return HeadConfirmed(switch)
-        case SwitchStep.PROMISE:
-            return PromiseAsked(switch)
-        case SwitchStep.PROMISED:
-            return PromiseGiven(switch)
-        case SwitchStep.ACTIVATE:
-            return ActivateTold(switch)
-        case SwitchStep.ABORT:
-            return SwitchAborted(switch, text)
-        case _:
-            assert_never(message.step)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+import attrs
+
 from eventstore import EventId
 from node.link_messages import Head
 
@@ -24,8 +26,21 @@ class Said(Protocol):
     def fold_version(self) -> int: ...
 
 
-def divergence(ours: Said, theirs: Said, *, own: str) -> str | None:
-    """What is wrong, in one line; None: nothing that can be seen from here.
+@attrs.frozen
+class Difference:
+    """How the data of two nodes differ although they must not, in one line."""
+
+    text: str
+    of_entries: bool = False
+    """It shows only while both have the same events."""
+
+    def may_last(self, ours: Said, theirs: Said) -> bool:
+        """Whether it may still be there though it does not show."""
+        return self.of_entries and ours.heads != theirs.heads
+
+
+def divergence(ours: Said, theirs: Said, *, own: str) -> Difference | None:
+    """What is wrong; None: nothing that can be seen from here.
 
     `own` is the origin that only this node writes: nobody can have more of it.
     """
@@ -33,12 +48,12 @@ def divergence(ours: Said, theirs: Said, *, own: str) -> str | None:
     for origin in common:
         mine, other = ours.heads[origin], theirs.heads[origin]
         if _count(mine) == _count(other) and mine != other:
-            return (
+            return Difference(
                 f"stream {origin!r} has forked: event {mine.id} here is {other.id} with "
                 "another content at the peer; was an old file of Redis restored?"
             )
     if own in common and _count(theirs.heads[own]) > _count(ours.heads[own]):
-        return (
+        return Difference(
             f"the peer has {_count(theirs.heads[own])} events of stream {own!r}, this node "
             f"only {_count(ours.heads[own])}: the Redis here lost events; do not change "
             "anything here before they are back"
@@ -46,9 +61,10 @@ def divergence(ours: Said, theirs: Said, *, own: str) -> str | None:
     same_streams = ours.heads == theirs.heads
     comparable = same_streams and ours.fold_version == theirs.fold_version
     if comparable and ours.digest != theirs.digest:
-        return (
+        return Difference(
             "the nodes have the same events but different entries: "
-            f"digest {ours.digest[:12]}… here, {theirs.digest[:12]}… at the peer"
+            f"digest {ours.digest[:12]}… here, {theirs.digest[:12]}… at the peer",
+            of_entries=True,
         )
     return None
 

@@ -8,6 +8,7 @@ that had to help, it calls `realign`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,6 +18,9 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
 _JOB = "heartbeat"
+_EXECUTOR = "netphone"
+_LOGGERS = ("apscheduler.scheduler.netphone", f"apscheduler.executors.{_EXECUTOR}")
+"""Of this scheduler alone; one that the embedding program has logs as it did."""
 
 
 class _EachInterval(BaseTrigger):  # type: ignore[misc]
@@ -37,13 +41,19 @@ class HeartbeatJob:
     """Posts a tick every `interval_s`, from a thread of the scheduler."""
 
     def __init__(self, interval_s: float, post_tick: Callable[[], Any]) -> None:
+        for name in _LOGGERS:
+            _log_no_runs(logging.getLogger(name))
         self._scheduler = BackgroundScheduler(
-            timezone=UTC, daemon=True, executors={"default": ThreadPoolExecutor(1)}
+            timezone=UTC,
+            daemon=True,
+            executors={_EXECUTOR: ThreadPoolExecutor(1)},
+            logger=logging.getLogger(_LOGGERS[0]),
         )
         self._scheduler.add_job(
             post_tick,
             _EachInterval(interval_s),
             id=_JOB,
+            executor=_EXECUTOR,
             misfire_grace_time=None,
             coalesce=True,
             max_instances=1,
@@ -60,6 +70,12 @@ class HeartbeatJob:
     def stop(self) -> None:
         """No tick is posted after this; does not wait for a running one (A6)."""
         self._scheduler.shutdown(wait=False)
+
+
+def _log_no_runs(logger: logging.Logger) -> None:
+    """Two lines for each heartbeat would fill the log of a program that logs at INFO."""
+    if logger.level == logging.NOTSET:  # Else somebody wants it otherwise.
+        logger.setLevel(logging.WARNING)
 
 
 def _now() -> datetime:

@@ -22,6 +22,8 @@ from node.situation import Switch, SwitchStep
 PROTOCOL_VERSION: Final = 1
 PROTOCOL_OLDEST: Final = 1
 """The oldest version that this one still understands."""
+_FORMAT_UNSAID = 1
+"""What versions wrote whose hello did not name the format of their events."""
 
 _TEXT_LENGTH_MAX = 1024
 _ITEM_COUNT_MAX = 64
@@ -45,16 +47,25 @@ class Head:
 
 @attrs.frozen(kw_only=True)
 class Hello:
-    """The first message of either side, in clear."""
+    """The first message of either side, in clear.
+
+    Its present fields stay in every version: even a peer that is too far away must be
+    understood this far (S18).
+    """
 
     protocol: int
     oldest: int
+    """The oldest protocol that the sender still understands."""
+    event_format: int
+    """In which the sender writes its events (D4)."""
     pair: str
     role: Role
     state: State
     instance: str
     nonce: bytes
     promise: str | None
+    sequence: int
+    """Of the sender's last heartbeat before it, to whichever connection."""
     version: str
 
 
@@ -239,12 +250,14 @@ def _read_hello(fields: _Fields) -> Hello:
     return Hello(
         protocol=fields.number("protocol"),
         oldest=fields.number("oldest"),
+        event_format=fields.number("event_format", default=_FORMAT_UNSAID),
         pair=fields.text("pair"),
         role=fields.role("role"),
         state=fields.state("state"),
         instance=fields.text("instance"),
         nonce=fields.octets("nonce", NONCE_BYTES),
         promise=fields.optional_text("promise"),
+        sequence=fields.number("sequence", default=0),
         version=fields.text("version", default=""),
     )
 

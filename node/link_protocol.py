@@ -60,6 +60,8 @@ class Identity:
     role: Role
     instance: str
     version: str
+    event_format: int
+    """In which this node writes its events; it reads that and all older ones."""
     secrets: tuple[str, ...] = attrs.field(repr=False)
     """The current one first; then the next one, during a rotation."""
 
@@ -70,6 +72,8 @@ class Greeting:
 
     state: State
     promise: str | None
+    sequence: int
+    """Of our last heartbeat: whichever of the two arrives first, this tells the newer one."""
 
 
 @attrs.frozen
@@ -124,6 +128,7 @@ class Connection:
         self._step = _Step.HELLO
         self._buffer = bytearray()
         self._outbox = bytearray()
+        self._said: Greeting | None = None
         self._hellos = {True: b"", False: b""}  # By: sent by the dialler.
         self._peer: Hello | None = None
         self._key = b""
@@ -198,18 +203,20 @@ class Connection:
     # The handshake.
 
     def _say_hello(self) -> None:
-        greeting = self._greeting()
+        self._said = greeting = self._greeting()
         mine = self._identity
         hello = pack(
             Hello(
                 protocol=PROTOCOL_VERSION,
                 oldest=PROTOCOL_OLDEST,
+                event_format=mine.event_format,
                 pair=mine.pair,
                 role=mine.role,
                 state=greeting.state,
                 instance=mine.instance,
                 nonce=self._rng.randbytes(NONCE_BYTES),
                 promise=greeting.promise,
+                sequence=greeting.sequence,
                 version=mine.version,
             )
         )
@@ -246,7 +253,10 @@ class Connection:
         elif hello.role is mine.role:
             problem = f"both nodes have the role {mine.role}"
         elif hello.protocol < PROTOCOL_OLDEST or hello.oldest > PROTOCOL_VERSION:
-            problem = f"incompatible protocol versions {PROTOCOL_VERSION} and {hello.protocol}"
+            problem = (
+                f"incompatible protocols: {PROTOCOL_OLDEST} to {PROTOCOL_VERSION} here, "
+                f"{hello.oldest} to {hello.protocol} at the other node; update the older one"
+            )
         else:
             return
         self._refuse(problem)
@@ -258,10 +268,20 @@ class Connection:
                 break
         else:
             self._refuse("wrong secret")
+        self._check_own_hello()
         self._key = self._derive(place, b"frames")
         if not self.dialled:
             self._put_frame(pack(Proof(self._proof(place, by_dialler=False))))
         self._step = _Step.OPEN
+
+    def _check_own_hello(self) -> None:
+        """What the dialler is about to believe must still be so, or it may act on it."""
+        if self.dialled:
+            return
+        said, now = self._said, self._greeting()
+        assert said is not None
+        if (said.state, said.promise) != (now.state, now.promise):
+            raise RemoteProtocolError("our hello does not hold any more; dial again")
 
     def _refuse(self, problem: str) -> None:
         if not self.dialled:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from eventstore import (
     FOLD_VERSION,
+    FORMAT_VERSION,
     Change,
     Delete,
     Entry,
@@ -24,6 +25,7 @@ from eventstore import (
     Filter,
     JsonValue,
     Kind,
+    Loss,
     Origin,
     Put,
     Replication,
@@ -37,6 +39,7 @@ from eventstore import (
 )
 from node.clock import Clock, SystemClock, iso_utc
 from node.config import NodeConfig
+from node.conflicts import Conflicts
 from node.core import Core, Facts
 from node.errors import NotReplicated
 from node.health import Health
@@ -101,6 +104,7 @@ class NetPhoneNode:
             wall_ns=self._clock.wall_ns,
             on_folded=self._listeners.folded,
         )
+        self._conflicts = Conflicts(self._store, self._streams)
         self._replication = Replication(
             self._store,
             self._connect_to_peers(_READER_TIMEOUT_S),
@@ -292,6 +296,7 @@ class NetPhoneNode:
                 switch=self._switching.view(view.switch_step, view.waiting_for_calls),
                 calls=self._calls,
                 counts=self._counts,
+                recovery=self._store.hindrance,
                 not_ready=self.is_ready()[1],
             )
         )
@@ -454,6 +459,44 @@ class NetPhoneNode:
         origins = Origin(Role.MASTER.value), Origin(Role.STANDBY.value)
         return islice(read_history(self._streams, origins, wanted, after), limit)
 
+    # Conflicts.
+
+    def conflicts(
+        self,
+        *,
+        settled: bool = False,
+        key: str | None = None,
+        prefix: str | None = None,
+        after: EventId | None = None,
+        limit: int | None = 1000,
+    ) -> builtins.list[Loss]:
+        """Changes that lost against a concurrent one (D7), by id, at most `limit`.
+
+        From memory. With `settled` the whole history is read, and those that a later change
+        of the entry has settled are listed too. `after` goes on behind the loser of that id.
+
+        Raises:
+            StoreUnavailable, DamagedEvent: only with `settled`.
+        """
+        return self._conflicts.listed(
+            settled=settled, key=key, prefix=prefix, after=after, limit=limit
+        )
+
+    def restore(self, lost: EventId, *, actor: str, reason: str = "") -> Event:
+        """Make the change `lost` again, as a new event; returns it, durable as by `put`.
+
+        Only while the change that overrode it still stands.
+
+        Raises:
+            NoSuchConflict: it has not lost, or that is settled; nothing was stored.
+            EntryChanged, NoSuchEntry: the entry was changed meanwhile, or is gone already.
+            StoreUnavailable, WritesFrozen, SecondWriter, StreamForked: as by `put`.
+        """
+        self._check_started()
+        loss = self._conflicts.open(lost)
+        given = reason or f"restores {lost}"
+        return self._append([loss.change], actor, given, loss.winner.id)[0]
+
     # Orders.
 
     def switch(
@@ -576,6 +619,7 @@ class NetPhoneNode:
             role=self.config.role,
             instance=self._instance,
             version=VERSION,
+            event_format=FORMAT_VERSION,
             secrets=tuple(secret for secret in known if secret is not None),
         )
 

@@ -63,6 +63,11 @@ class PairSetting(Generic[T]):
             self._store_setting(following(self.current), actor, reason)
             self._changed()
 
+    def apply(self) -> None:
+        """Call `changed` again: something else that it depends on is another one."""
+        with self._lock:
+            self._changed()
+
     def peer_said(self, theirs: T) -> None:
         """Adopt the peer's order if it is newer."""
         news = theirs != self.peers or self.current.yields_to(theirs)

@@ -12,6 +12,20 @@ import attrs
 from eventstore import Event, JsonValue
 
 
+def why_unreadable(theirs: int, ours: int) -> str | None:
+    """Why events of format `theirs` are not copied by a node that writes `ours`.
+
+    They could be kept, but not applied: what this node changed then would claim to know
+    them, and win over them (D4, D6). Every version reads all older formats.
+    """
+    if theirs <= ours:
+        return None
+    return (
+        f"the peer writes events of format {theirs}, this node reads up to format {ours}; "
+        "update this node"
+    )
+
+
 @attrs.frozen
 class ReplicationSetting:
     """An operator's order, and the how manieth it is."""

@@ -14,17 +14,18 @@ from typing import Protocol, assert_never
 
 import attrs
 
+from node.both_active import BothActive
 from node.clock import Clock
 from node.config import NodeConfig
 from node.core import (
     AskWitness,
-    BothActive,
     CloseConnection,
     Core,
     CoreEffect,
     Dial,
     Note,
     PeerSpoke,
+    PeerWrites,
     SendBytes,
 )
 from node.heartbeat import HeartbeatJob
@@ -115,6 +116,7 @@ class Effects(Protocol):
     def await_head(self, effect: AwaitHead) -> None: ...
     def report(self, report: Report) -> None: ...
     def peer_spoke(self, heartbeat: Heartbeat) -> None: ...
+    def peer_writes(self, effect: PeerWrites) -> None: ...
     def both_active(self, effect: BothActive) -> None: ...
     def ask_witness(self, question: int) -> None: ...
     def realign_heartbeat(self, realign: Callable[[], None]) -> None: ...
@@ -267,6 +269,8 @@ class Runtime:
                 _log.log(logging.ERROR if alarming else logging.INFO, "%s", text)
             case PeerSpoke(heartbeat):
                 self._effects.peer_spoke(heartbeat)
+            case PeerWrites():
+                self._effects.peer_writes(effect)
             case BothActive():
                 self._effects.both_active(effect)
             case AskWitness(question):

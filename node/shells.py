@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from eventstore import (
+    FORMAT_VERSION,
+    START,
     Event,
     EventId,
     EventStore,
@@ -17,14 +19,15 @@ from eventstore import (
     Replicator,
 )
 from node.bookkeeping import Bookkeeping, Record
+from node.both_active import BothActive
 from node.clock import Clock, iso_utc
 from node.config import NodeConfig
-from node.core import BothActive, Core
+from node.core import Core, PeerWrites
 from node.divergence import may_be_missing
 from node.link_messages import Head, Heartbeat
 from node.notifications import StateChange
 from node.pair_setting import PairSetting
-from node.replication_setting import ReplicationSetting
+from node.replication_setting import ReplicationSetting, why_unreadable
 from node.roles import Role, State
 from node.service import Callback, Counts, Hook, NewJobs, Worker
 from node.situation import (
@@ -82,7 +85,9 @@ class Shells:
         self._acknowledged = threading.Condition()
         self._peer: Heartbeat | None = None
         self._compared_with: str | None = None
-        """The peer's process whose copy of the own stream was looked at."""
+        """The peer's process whose copy of the own stream was found to be a part of it."""
+        self._unreadable: str | None = "which format the peer writes is not known yet"
+        """Why its events are not copied although replication is on."""
         self.replication = PairSetting(
             Kind.REPLICATION_CHANGED,
             ReplicationSetting(),
@@ -153,6 +158,11 @@ class Shells:
             '%s -> %s role=%s reason="%s" rule=%s%s',
             before.state, change.state, self._config.role, change.reason, change.rule, found,
         )  # fmt: skip
+        if change.rule == "S2" and self._knows_nothing():
+            _log.error(
+                "this node serves without any entry: no peer was heard and the Redis here was "
+                "empty; if this is no new pair, let it reach its peer, which has the rest"
+            )
         value: dict[str, JsonValue] = {
             "from": before.state.value,
             "to": change.state.value,
@@ -166,6 +176,11 @@ class Shells:
         self.bookkeeping.hand_in(
             Record(Kind.STATE_CHANGED, value, actor, change.reason)
         )
+
+    def _knows_nothing(self) -> bool:
+        snapshot = self._store.snapshot
+        peers = snapshot.heads[Origin(self._config.role.other.value)]
+        return snapshot.entry_count == 0 and peers.id == START
 
     def run_callbacks(self, state: State) -> None:
         assert state is self.last_change.state, "it was changed before"
@@ -220,24 +235,30 @@ class Shells:
 
     def both_active(self, effect: BothActive) -> None:
         """Record that both were active; the node that gave way knows, and writes it."""
-        ended_ns = self._clock.wall_ns()
-        _log.warning(
-            "both nodes were active for %.3f s, and this one has given way",
-            effect.lasted_s,
-        )
-        value: dict[str, JsonValue] = {
-            "began": iso_utc(ended_ns - int(effect.lasted_s * 1e9)),
-            "ended": iso_utc(ended_ns),
-            "lasted_s": round(effect.lasted_s, 3),
-            "instance": self._instance,
-            "vectors": {
-                self._config.role.value: _ids(effect.ours),
-                self._config.role.other.value: _ids(effect.theirs),
-            },
-        }
-        actor = f"{self._config.role} node"
-        reason = "both nodes were active"
-        self.bookkeeping.hand_in(Record(Kind.BOTH_ACTIVE, value, actor, reason))
+        ended_ns = self._clock.wall_ns() - int(effect.ended_ago_s * 1e9)
+        began_ns = ended_ns - int(effect.lasted_s * 1e9)
+
+        def record() -> None:
+            losers = effect.losers(self._store.losses())
+            _log.warning(
+                "both nodes were active for %.3f s, and this one has given way; %d changes "
+                "lost in it%s",
+                effect.lasted_s, len(losers), "" if effect.complete else ", or more",
+            )  # fmt: skip
+            value = effect.as_value(
+                losers,
+                role=self._config.role,
+                instance=self._instance,
+                began=iso_utc(began_ns),
+                ended=iso_utc(ended_ns),
+            )
+            actor = f"{self._config.role} node"
+            reason = "both nodes were active"
+            self.bookkeeping.hand_in(Record(Kind.BOTH_ACTIVE, value, actor, reason))
+
+        # In a thread of its own: to find them takes its time where there are many.
+        if not self.bookkeeping.submit(record):
+            _log.error("both nodes were active for %.3f s", effect.lasted_s)
 
     def both_active_events(self) -> list[Event]:
         """Every time that both nodes were active, as far as it is remembered."""
@@ -329,6 +350,15 @@ class Shells:
             )
         )
 
+    def peer_writes(self, effect: PeerWrites) -> None:
+        """Copy the peer's events only where this version can apply them (D4)."""
+        theirs = effect.event_format
+        why = None if theirs is None else why_unreadable(theirs, FORMAT_VERSION)
+        if why is not None:
+            _log.error("replication stands still: %s", why)
+        self._unreadable = why
+        self.bookkeeping.submit(self.replication.apply)
+
     def _check_own(self, heartbeat: Heartbeat) -> None:
         """Look up what the peer's copy of our own stream ends with, if it may be missing."""
         own = self._config.role.value
@@ -338,13 +368,12 @@ class Shells:
         met = heartbeat.instance == self._compared_with
         if head is None or not may_be_missing(ours, head, met=met):
             return
-        self._compared_with = heartbeat.instance
 
         def compare() -> None:
             try:
-                self._store.compare_own(
-                    EventId.parse(head.id), bytes.fromhex(head.digest)
-                )
+                claimed, digest = EventId.parse(head.id), bytes.fromhex(head.digest)
+                if self._store.compare_own(claimed, digest):
+                    self._compared_with = heartbeat.instance
             except (EventStoreError, ValueError) as error:
                 _log.warning("cannot compare with the peer's copy: %s", error)
 
@@ -387,10 +416,7 @@ class Shells:
         return EventId.parse(head.id) if head else EventId(0, 0)
 
     def _apply_replication(self) -> None:
-        setting = self.replication
-        self._replicator.set_enabled(setting.current.enabled and setting.peers.enabled)
+        setting, why_not = self.replication, self._unreadable
+        enabled = setting.current.enabled and setting.peers.enabled
+        self._replicator.set_enabled(enabled and why_not is None, problem=why_not)
         self._announce()
-
-
-def _ids(heads: Mapping[str, Head]) -> JsonValue:
-    return {origin: head.id for origin, head in sorted(heads.items())}

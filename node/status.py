@@ -41,6 +41,8 @@ class Sources:
     switch: Mapping[str, object] | None
     calls: int
     counts: Counts
+    recovery: str | None
+    """Which events were lost and must come back before changes are taken."""
     not_ready: Sequence[str]
     """Every reason why the node is not ready; empty: it is."""
 
@@ -70,6 +72,7 @@ def status_of(sources: Sources) -> dict[str, object]:
         "switch": None if sources.switch is None else dict(sources.switch),
         "calls": sources.calls,
         "callbacks": attrs.asdict(sources.counts),
+        "recovery": sources.recovery,
         "ready": not sources.not_ready,
         "not_ready": list(sources.not_ready),
         "realm": config.realm or config.pair,

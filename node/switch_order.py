@@ -7,8 +7,13 @@ from typing import Protocol
 
 import attrs
 
+from node.replication_setting import why_unreadable
 from node.roles import Role, State
 from node.situation import Situation, Switch
+from node.takeover_gate import Pause
+
+URGENT_PAUSE_S = 60.0
+"""A node that cannot serve tries to hand over, but not twice within this time (S15)."""
 
 
 class PeerFacts(Protocol):
@@ -40,6 +45,9 @@ class OwnFacts:
     link_open: bool
     """Both connections stand, and the peer was heard within the limit."""
     heard_by_peer: bool
+    event_format: int
+    peer_format: int | None
+    """In which the peer writes; None: unknown."""
 
 
 def failed_prechecks(
@@ -57,7 +65,9 @@ def failed_prechecks(
         found.append(f"the master is not ready{_because(own.problems)}")
     if not own.replication_enabled:
         found.append("replication is off")
-    elif not own.replicating:
+    elif not own.replicating and not _may_lag(
+        situation.state, own.event_format, own.peer_format
+    ):
         found.append("replication into the master stands still; see its status")
     if peer is None or not own.link_open:
         return (*found, "the standby is not connected")
@@ -69,15 +79,42 @@ def failed_prechecks(
         found.append(f"the standby is not ready{_because(peer.problems)}")
     if own.replication_enabled and not peer.replication_enabled:
         found.append("replication is off at the standby")
-    elif peer.replication_enabled and not peer.replicating:
+    elif (
+        peer.replication_enabled
+        and not peer.replicating
+        and not _may_lag(peer.state, own.peer_format, own.event_format)
+    ):
         found.append("replication into the standby stands still; see its status")
     return tuple(found)
 
 
+def _may_lag(state: State, reads: int | None, others: int | None) -> bool:
+    """Whether a node may hand over without having all events of the other one.
+
+    Only the giver, and only to a taker that it is too old to read (D4): an update begins
+    so. The taker has every event of it.
+    """
+    if state is State.PASSIVE or reads is None or others is None:
+        return False
+    return why_unreadable(others, reads) is not None
+
+
 def against_handover(
-    peer: PeerFacts | None, *, link_open: bool, heard_by_peer: bool
+    peer: PeerFacts | None,
+    *,
+    link_open: bool,
+    heard_by_peer: bool,
+    pause: Pause | None,
+    tried_s: float | None,
 ) -> str | None:
-    """Why a node that cannot serve does not hand over to `peer`; None: it should (S15)."""
+    """Why a node that cannot serve does not hand over to `peer`; None: it should (S15).
+
+    `tried_s`: how long ago it began to do so last; None: never.
+    """
+    if pause is not None:
+        return f"automatic takeover is paused: {pause.text}"
+    if tried_s is not None and tried_s < URGENT_PAUSE_S:
+        return f"it tried to hand over within the last {URGENT_PAUSE_S:g} s"
     if peer is None or not link_open:
         return "the peer is not connected"
     if peer.state is State.ACTIVE:

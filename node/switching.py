@@ -22,8 +22,6 @@ _T = TypeVar("_T")
 When = Literal["now", "idle"]
 SWITCH_REASON_BYTES_MAX = 512
 """It becomes part of the reason of two events, which has a limit of its own."""
-_ANSWER_LIMIT_S = 5.0
-"""The loop answers within a turn; this is for a loop that is stuck."""
 
 
 @attrs.frozen
@@ -59,12 +57,17 @@ class Switching:
         ask: Callable[[Callable[[Core, float], None]], object],
         new_id: Callable[[], str],
         active: Callable[[], Role | None],
+        answer_limit_s: float = 5.0,
     ) -> None:
+        """`ask` has the loop do something, which it does within a turn; `answer_limit_s` is
+        for one that is stuck.
+        """
         self._config = config
         self._clock = clock
         self._ask = ask
         self._new_id = new_id
         self._active = active
+        self._answer_limit_s = answer_limit_s
         self._lock = threading.Lock()
         self._order: _Order | None = None
         self._last: Report | None = None
@@ -186,14 +189,14 @@ class Switching:
 
         self._ask(run)
         try:
-            return future.result(_ANSWER_LIMIT_S)
+            return future.result(self._answer_limit_s)
         except FutureTimeout:
             if not future.cancel():
-                return future.result(_ANSWER_LIMIT_S)
+                return future.result(self._answer_limit_s)
             raise SwitchRefused(
                 (
-                    f"the decision loop of this node did not answer for {_ANSWER_LIMIT_S:g}"
-                    " s; see /live and the log",
+                    "the decision loop of this node did not answer for "
+                    f"{self._answer_limit_s:g} s; see /live and the log",
                 )
             ) from None
 

@@ -75,7 +75,7 @@ def _rows(events: Iterator[HistoryEvent]) -> Iterator[tuple[str, ...]]:
             event.time,
             event.origin,
             event.id,
-            event.kind,
+            event.kind + (" (overridden)" if event.overridden_by else ""),
             event.key,
             event.actor,
             event.reason,

@@ -16,6 +16,7 @@ import httpx
 import typer
 
 from admin.cli import (
+    conflicts_commands,
     entry_commands,
     export_command,
     history_command,
@@ -69,6 +70,7 @@ import_command.add_to(app)
 export_command.add_to(app)
 replication_commands.add_to(app)
 history_command.add_to(app)
+conflicts_commands.add_to(app)
 
 _COMMAND_LINE_PROBLEM: type[Exception] = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"

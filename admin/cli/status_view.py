@@ -26,10 +26,18 @@ def status_lines(status: Status) -> list[Text]:
         _line("durability", _durability_text(status), bad=status.appendonly is False),
         *_callback_lines(status),
         _line("calls", str(status.call_count)),
-        _line("entries", str(status.entry_count)),
+        _entries_line(status),
         _line("realm", status.realm or "not known"),
         _line("version", status.version),
     ]
+
+
+def _entries_line(status: Status) -> Text:
+    # A new machine that reaches nobody serves with nothing (S2).
+    alone = status.state == "active" and not status.peer.connected
+    if status.entry_count == 0 and alone:
+        return _line("entries", "0: this node serves without any entry", bad=True)
+    return _line("entries", str(status.entry_count))
 
 
 def _ready_text(status: Status) -> str:
@@ -51,6 +59,9 @@ def headline(status: Status) -> str:
         f"ready {_yes_no(status.ready)}",
         f"calls {status.call_count}",
     ]
+    if replication.divergence:
+        # Not in full: it names events, and would be another line at each change.
+        parts.append("the data of the nodes differ, see status")
     parts += [f"{k}: {v}" for k, v in sorted(status.health.items()) if v != "ok"]
     if status.takeover is not None and status.takeover.paused:
         parts.append(f"takeover paused {status.takeover.pause or ''}")
@@ -124,7 +135,13 @@ def _takeover_lines(status: Status) -> list[Text]:
     if status.both_active_count:
         times = "once" if status.both_active_count == 1 else "times"
         count = "" if times == "once" else f"{status.both_active_count} "
-        found.append(f"both nodes were active {count}{times}; see the history")
+        lost = status.both_active_loser_count
+        found.append(
+            f"both nodes were active {count}{times}; {lost} changes lost the last time; "
+            "see the history and `conflicts`"
+            if lost
+            else f"both nodes were active {count}{times}; see the history"
+        )
     return [_line("takeover", text, bad=True) for text in found]
 
 

@@ -131,9 +131,11 @@ def _table(header: Row, records: list[Row | _Broken], problems: Problems) -> Tab
 
 
 def _check_header(header: Row) -> None:
-    names = [column_name(cell) for cell in header.cells]
-    for position, name in enumerate(names, start=1):
+    names: set[str] = set()
+    for position, cell in enumerate(header.cells, start=1):
+        name = column_name(cell)
         if not name:
             raise BrokenLines({header.line: f"column {position} has no name"})
-        if name in names[: position - 1]:
+        if name in names:
             raise BrokenLines({header.line: f"the column {name!r} occurs twice"})
+        names.add(name)

@@ -5,10 +5,12 @@ from fastapi.security import HTTPBearer
 
 from node.config import NodeConfig
 from node.http_api.authorisation import Gate, Tokens
+from node.http_api.conflicts import conflicts
 from node.http_api.entries import entries
 from node.http_api.history import history
 from node.http_api.lanes import Lanes
 from node.http_api.limits import Limits
+from node.http_api.metrics import metrics
 from node.http_api.operation import operation
 from node.http_api.probes import probes
 from node.http_api.refusals import FORESEEN, answer
@@ -41,8 +43,10 @@ def create_app(node: ServedNode, config: NodeConfig, limits: Limits) -> FastAPI:
     closed = [bearer, Depends(refuse_unknown_parameters)]
     app.include_router(probes(node))
     app.include_router(operation(node, lanes), dependencies=closed)
+    app.include_router(metrics(node), dependencies=closed)
     app.include_router(entries(node, lanes), dependencies=closed)
     app.include_router(history(node, lanes), dependencies=closed)
+    app.include_router(conflicts(node, lanes), dependencies=closed)
     for error in FORESEEN:
         app.add_exception_handler(error, answer)
     tokens = Tokens(read=config.read_token, change=config.change_token)

@@ -19,7 +19,7 @@ from node.http_api.replies import (
     body,
     errors,
 )
-from node.http_api.request_values import EntryKey, actor_of, parse_id, reason_of
+from node.http_api.request_values import EntryKey, actor_of, parse_id_or_none, reason_of
 from node.http_api.served_node import ServedNode
 from node.http_api.strict_json import encode
 
@@ -67,7 +67,7 @@ def entries(node: ServedNode, lanes: Lanes) -> APIRouter:
         ] = None,
     ) -> Reply:
         actor, reason = actor_of(request), reason_of(request)
-        version = parse_id("expected", expected)
+        version = parse_id_or_none("expected", expected)
         async with lanes.bodies.read(
             request, lanes.limits.value_body_bytes_max
         ) as data:
@@ -92,7 +92,7 @@ def entries(node: ServedNode, lanes: Lanes) -> APIRouter:
         request: Request, key: EntryKey, expected: Expected = None
     ) -> Reply:
         actor, reason = actor_of(request), reason_of(request)
-        version = parse_id("expected", expected)
+        version = parse_id_or_none("expected", expected)
         event = await lanes.changes.run(
             lambda: node.delete(key, actor=actor, reason=reason, expected=version)
         )

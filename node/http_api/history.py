@@ -1,6 +1,6 @@
 """`/history`: what was changed, by whom and why, in pages."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -18,8 +18,11 @@ from node.http_api.request_values import (
 )
 from node.http_api.served_node import ServedNode
 from node.http_api.strict_json import encode
+from node.roles import Role
 
 PAGE_EVENT_COUNT_MAX = 10_000
+_STANDBY = Origin(Role.STANDBY.value)
+"""Only its changes can lose."""
 _TIME = "ISO 8601 (UTC where no zone is named) or milliseconds since 1970."
 
 
@@ -60,14 +63,23 @@ def history(node: ServedNode, lanes: Lanes) -> APIRouter:
 
         bytes_max = lanes.limits.page_bytes_max
         return Reply(
-            await lanes.reads.run(lambda: _page(found, start, limit, bytes_max))
+            await lanes.reads.run(
+                lambda: _page(found(), _open(node), start, limit, bytes_max)
+            )
         )
 
     return router
 
 
+def _open(node: ServedNode) -> dict[EventId, EventId]:
+    """What stands over each change of the standby that lost."""
+    found = node.conflicts(limit=None)
+    return {loss.loser.id: loss.winner.id for loss in found}
+
+
 def _page(
-    found: Callable[[], Iterator[Event]],
+    found: Iterator[Event],
+    overridden: dict[EventId, EventId],
     start: dict[Origin, EventId] | None,
     limit: int,
     bytes_max: int,
@@ -76,14 +88,15 @@ def _page(
 
     def encoded(event: Event) -> bytes:
         cursor[event.origin] = event.id
-        return encode(_shown(event))
+        lost = event.origin == _STANDBY
+        return encode(_shown(event, overridden.get(event.id) if lost else None))
 
-    page = first_page(found(), encoded, limit=limit, bytes_max=bytes_max)
+    page = first_page(found, encoded, limit=limit, bytes_max=bytes_max)
     following = format_cursor(cursor) if page.more else None
     return b'{"events":[%s],"next":%s}' % (b",".join(page.encoded), encode(following))
 
 
-def _shown(event: Event) -> dict[str, object]:
+def _shown(event: Event, overridden_by: EventId | None) -> dict[str, object]:
     return {
         "id": str(event.id),
         "origin": event.origin,
@@ -96,6 +109,7 @@ def _shown(event: Event) -> dict[str, object]:
         "vector": {origin: str(seen) for origin, seen in sorted(event.vector.items())},
         "digest": event.digest.hex(),
         "recovered": _was(event),
+        "overridden_by": None if overridden_by is None else str(overridden_by),
     }
 
 

@@ -16,6 +16,7 @@ from eventstore import (
     EntryChanged,
     EventStoreError,
     InvalidEntry,
+    NoSuchConflict,
     NoSuchEntry,
     WritesFrozen,
 )
@@ -123,6 +124,8 @@ def of_error(error: Exception) -> Refusal:
             return Refusal(422, "invalid-entry", text)
         case NoSuchEntry():
             return Refusal(404, "no-such-entry", text)
+        case NoSuchConflict():
+            return Refusal(404, "no-such-conflict", text)
         case EntryChanged():
             return Refusal(409, "entry-changed", text, id=error.current)
         case WritesFrozen():

@@ -88,12 +88,43 @@ class EventReply(BaseModel):
     vector: dict[str, Id]
     digest: str
     recovered: WasReply | None
+    overridden_by: str | None = Field(
+        description="The concurrent change of the master that stands in its place."
+    )
 
 
 class HistoryReply(BaseModel):
     """A page of events, oldest first, causes before effects."""
 
     events: list[EventReply]
+    next: str | None = Field(description="`after` of the next page; null: the last.")
+
+
+class ChangeReply(BaseModel):
+    """Which change, by whom, when and why."""
+
+    id: Id
+    origin: OriginName
+    kind: str
+    actor: str
+    reason: str
+    time: str | None = Field(description="ISO 8601, UTC, by the writer's clock.")
+
+
+class ConflictReply(ChangeReply):
+    """A change that lost against a concurrent one, and what it wanted."""
+
+    key: str
+    value: Any = Field(description="What the entry was to hold; null: a delete.")
+    why: str
+    winner: ChangeReply
+    settled_by: ChangeReply | None = Field(description="null: the conflict is open.")
+
+
+class ConflictsReply(BaseModel):
+    """A page of changes that lost, by their ids."""
+
+    conflicts: list[ConflictReply]
     next: str | None = Field(description="`after` of the next page; null: the last.")
 
 
@@ -163,7 +194,7 @@ _ERROR_SHAPE = "#/components/schemas/ErrorReply"
 _WHEN = {
     401: "`not-authorised`: no token, or an unknown one",
     403: "`not-authorised`: the read token, for a change",
-    404: "`no-such-entry`",
+    404: "`no-such-entry` or `no-such-conflict`",
     409: "`entry-changed`, `not-master` or `refused`",
     413: "`too-large`: the body is over its limit (4 MiB for a batch)",
     422: "`invalid-request`, `invalid-entry` or `invalid-json`",

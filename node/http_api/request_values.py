@@ -103,14 +103,23 @@ async def refuse_unknown_parameters(request: Request) -> None:
             raise invalid_request(f"{name} is given {given.count(name)} times")
 
 
-def parse_id(name: str, text: str | None) -> EventId | None:
+def parse_id_or_none(name: str, text: str | None) -> EventId | None:
+    """The event id in the parameter `name`, if it is given.
+
+    Raises:
+        Refusal: it is none.
+    """
+    return None if text is None else parse_id(name, text)
+
+
+def parse_id(name: str, text: str) -> EventId:
     """The event id in the parameter `name`.
 
     Raises:
         Refusal: it is none.
     """
     try:
-        return None if text is None else EventId.parse(text)
+        return EventId.parse(text)
     except ValueError as error:
         raise invalid_request(f"{name}: {error}") from None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, Protocol
 
-from eventstore import Change, Entry, Event, EventId, JsonValue, Origin
+from eventstore import Change, Entry, Event, EventId, JsonValue, Loss, Origin
 from node.roles import Role, State
 
 SwitchWhen = Literal["now", "idle"]
@@ -123,6 +123,30 @@ class ServedNode(Protocol):
 
         Raises:
             StoreUnavailable, DamagedEvent: while iterating.
+        """
+
+    def conflicts(
+        self,
+        *,
+        settled: bool = False,
+        key: str | None = None,
+        prefix: str | None = None,
+        after: EventId | None = None,
+        limit: int | None = 1000,
+    ) -> Sequence[Loss]:
+        """At most `limit` changes that lost, behind `after`, by their ids.
+
+        Open ones come from memory; with `settled` the history is walked for all.
+
+        Raises:
+            StoreUnavailable, DamagedEvent: only with `settled`.
+        """
+
+    def restore(self, lost: EventId, *, actor: str, reason: str = "") -> Event:
+        """Make the change `lost` again while the one that overrode it stands.
+
+        Raises:
+            NoSuchConflict, EntryChanged, NoSuchEntry, StoreUnavailable, WritesFrozen.
         """
 
     def switch(

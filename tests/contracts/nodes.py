@@ -90,10 +90,12 @@ class Node:
         return [event_id for event_id, _ in self.stored(origin)]
 
     def pull(self, source: Node, count: int = MANY) -> None:
-        """Take the next `count` events of `source`, in one page."""
+        """Take the next `count` events of `source`, in one page, as `Replication` does."""
         page = source.streams.read(self.peer, self.store.copy_end.id, count)
         if page:
             self.store.take(page)
+        if len(page) < count:
+            self.store.meet_copy()
 
     def recover(self, source: Node) -> None:
         """Get lost events back from the copy that `source` has."""

@@ -217,6 +217,8 @@ def look(world: World) -> None:
 def read(world: World) -> None:
     found = {written(e) for e in read_history(world.master.streams, ORIGINS, Filter())}
     assert found >= {event.digest for event in world.acknowledged}
+    first = world.acknowledged[0]
+    assert world.master.store.event(first.origin, first.id) is not None
     for archive in world.master.streams.archives():
         assert world.master.streams.read_archive(archive.name, START, 10)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import pytest
 
@@ -26,11 +26,11 @@ from eventstore import (
     codec,
 )
 from eventstore.memory import Stored
-from eventstore.mending import WrongCopy
+from eventstore.mending import Mending, WrongCopy
 from tests.contracts.conftest import Connect
 from tests.contracts.convergence import check, events, exchange
 from tests.contracts.nodes import LIMIT_S, Clock, Node, Running
-from tests.support.histories import MASTER, STANDBY
+from tests.support.histories import MASTER, STANDBY, Writer
 from tests.support.waiting import wait_until
 
 MS = 1_767_225_600_000
@@ -256,6 +256,50 @@ def test_listeners_hear_of_what_came_back_and_of_nothing_twice(
     check(master, standby, made)
 
 
+def test_the_first_turn_of_replication_gets_lost_events_back_before_it_copies(
+    master: Node, standby: Node, lost: list[Event]
+) -> None:
+    lost.append(standby.put("users/c", 2))
+    pull = Replication(
+        master.store, standby.source(), own=MASTER, peer=STANDBY, now_s=lambda: 5.0
+    )
+    pull.turn(None, lambda: nullcontext(False))
+    assert [e.digest for e in events(master, MASTER)][:4] == [
+        event.digest for event in lost if event.origin == MASTER
+    ]
+    assert master.stored(STANDBY) == standby.stored()[:-1], "it was not permitted"
+    pull.close()
+    check(master, standby, lost)
+
+
+def test_events_that_nobody_has_any_more_are_counted_and_told(
+    master: Node, standby: Node
+) -> None:
+    writer = Writer(MASTER)
+    for n in range(6):
+        writer.put("users/a", n)
+    master.streams.append(MASTER, START, writer.blobs[:2])
+    standby.streams.append(MASTER, START, writer.blobs[:3])
+    # Of six, memory has the last two: the fourth is nowhere.
+    attempt = Mending(master.streams, standby.streams, MASTER, go_on=lambda: True)
+    mended = attempt.mend(writer.blobs[4:], ms_min=0)
+    assert mended is not None
+    assert (mended.taken_count, mended.anew_count, mended.missing_count) == (1, 2, 1)
+    assert "1 acknowledged events are lost for good" in str(mended)
+    assert len(master.stored(MASTER)) == 5
+
+
+def test_what_a_try_that_was_cut_off_left_in_the_making_is_thrown_away(
+    master: Node, standby: Node, lost: list[Event]
+) -> None:
+    lost.append(master.put("users/a", "mine"))
+    left_over = [(EventId(1, 1), b"left over")]
+    master.streams.make(MASTER, START, left_over)
+    master.streams.make_archive(MASTER, START, left_over)
+    master.recover(standby)
+    check(master, standby, lost)
+
+
 def test_it_stops_between_pages_when_it_is_told_to(
     master: Node, standby: Node, lost: list[Event]
 ) -> None:
@@ -336,6 +380,86 @@ def test_redis_may_fall_back_to_before_a_recovery_while_its_node_runs(
     master.recover(standby)
     lost.append(master.put("users/a", "at the end"))
     check(master, standby, lost)
+
+
+def test_what_both_redis_lost_comes_back_from_the_memory_of_the_peer(
+    master: Node, standby: Node
+) -> None:
+    """Simulation, seed 1249: taking what the peer wrote anew must not come first."""
+    made = [master.put("users/a", 0)]
+    exchange(master, standby)
+    then = master.saved(), standby.saved()
+    made += [master.put("users/a", n) for n in range(1, 4)]
+    exchange(master, standby)
+    standby.put_back(then[1])
+    master.put_back(then[0])
+    master.restart()
+    made.append(master.put("users/a", "in ignorance"))
+    steps = Replication(
+        standby.store, master.source(), own=STANDBY, peer=MASTER, now_s=lambda: 0.0
+    )
+    with pytest.raises(StreamForked, match="gets them back from here first"):
+        steps.turn(None, lambda: nullcontext(True))
+    master.recover(standby)
+    steps.turn(None, lambda: nullcontext(True))
+    check(master, standby, made)
+
+
+@pytest.mark.parametrize("written_first", [False, True])
+def test_an_event_that_is_nowhere_any_more_does_not_stop_a_node_for_ever(
+    master: Node, standby: Node, clock: Clock, written_first: bool
+) -> None:
+    """Simulation, seed 1103: the peer wrote knowing it, and then both Redis lost it."""
+    made = [master.put("users/a", 0)]
+    exchange(master, standby)
+    then = master.saved()
+    gone = master.put("users/a", "lost")
+    standby.pull(master)
+    made.append(standby.put("users/a", "knew it"))
+    standby.put_back({MASTER: then[MASTER], STANDBY: standby.stored()})
+    master.put_back(then)
+    master.restart()
+    standby.restart()
+    clock.ms -= HOUR_MS
+    with pytest.raises(StreamForked, match="lost events"):
+        master.pull(standby)
+    master.recover(standby)
+    if not written_first:
+        master.pull(standby)
+    new = master.put("users/a", "new")
+    assert new.id > gone.id, "the standby never knew it, and must not seem to"
+    check(master, standby, [*made, new])
+    (entry,) = master.store.entries("users/a")
+    assert entry.value == "new"
+
+
+def test_memory_follows_a_peer_that_lost_what_is_nowhere_any_more(
+    master: Node, standby: Node
+) -> None:
+    """Simulation, seed 903: what no stream has must not stay in the entries either."""
+    made = [master.put("users/a", 0)]
+    exchange(master, standby)
+    then = master.saved()
+    master.put("users/b", "lost")
+    exchange(master, standby)
+    standby.store._known.tails[MASTER] = type(standby.store._known.tails[MASTER])()
+    standby.client.delete(standby.streams.key(MASTER))
+    standby.store.check()
+    master.put_back(then)
+    master.restart()
+    standby.store.reload_copy()
+    made.append(master.put("users/c", "new"))
+    check(master, standby, made)
+    assert standby.store.get("users/b") is None
+
+
+def test_a_loss_that_the_peer_names_is_asked_about_until_it_is_back(
+    master: Node, standby: Node, lost: list[Event]
+) -> None:
+    last = lost[-1]
+    assert not master.store.compare_own(last.id, last.digest)
+    master.recover(standby)
+    assert master.store.compare_own(last.id, last.digest)
 
 
 def test_lost_events_come_back_while_replication_is_off(

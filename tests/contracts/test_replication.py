@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 
@@ -119,6 +120,23 @@ def test_progress_tells_when_the_copy_was_last_complete(
     wait_until(lambda: to_standby.progress == Progress(True, None, 6.0), LIMIT_S, "6 s")
 
 
+def test_a_copy_is_not_complete_while_pages_are_full(
+    master: Node, standby: Node
+) -> None:
+    writer = Writer(MASTER)
+    for n in range(PAGE_EVENT_COUNT + 1):
+        writer.put("users/a", n)
+    master.streams.append(MASTER, EventId(0, 0), writer.blobs)
+    replication = Replication(
+        standby.store, master.source(), own=STANDBY, peer=MASTER, now_s=lambda: 5.0
+    )
+    replication.turn(None, lambda: nullcontext(True))
+    assert replication.progress == Progress(True, None, None)
+    replication.turn(None, lambda: nullcontext(True))
+    assert replication.progress == Progress(True, None, 5.0)
+    replication.close()
+
+
 def test_it_stands_still_until_it_is_enabled(
     master: Node, standby: Node, to_standby: Pull
 ) -> None:
@@ -142,6 +160,18 @@ def test_switched_off_it_takes_nothing_and_switched_on_it_catches_up(
     to_standby.replicator.set_enabled(True)
     assert standby.store.await_head(MASTER, last.id, LIMIT_S)
     assert standby.stored(MASTER) == master.stored()
+
+
+def test_it_says_why_it_stands_still_without_an_order(
+    master: Node, standby: Node, to_standby: Pull
+) -> None:
+    for problem in ("not known yet", "a newer format"):
+        to_standby.replicator.set_enabled(False, problem=problem)
+        to_standby.await_problem(problem)
+    to_standby.replicator.set_enabled(True)
+    event = master.put("users/a", 1)
+    assert standby.store.await_head(MASTER, event.id, LIMIT_S)
+    wait_until(lambda: to_standby.progress.problem is None, LIMIT_S, "no problem")
 
 
 def test_switching_off_and_on_many_times_loses_and_repeats_nothing(

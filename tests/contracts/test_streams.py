@@ -2,8 +2,15 @@
 
 import pytest
 
-from eventstore import START, DamagedEvent, EventId, StoreRefused, Streams
-from eventstore.streams import display_url
+from eventstore import (
+    START,
+    DamagedEvent,
+    EventId,
+    StoreRefused,
+    StoreUnavailable,
+    Streams,
+)
+from eventstore.streams import Archive, Swap, display_url
 from tests.contracts.conftest import Connect
 from tests.contracts.nodes import LIMIT_S, Running
 from tests.support.histories import MASTER, PAIR, STANDBY
@@ -160,3 +167,26 @@ def test_a_forgotten_script_is_sent_again(
 )
 def test_a_url_is_shown_without_its_secrets(url: str, shown: str) -> None:
     assert display_url(url) == shown
+
+
+def test_a_stream_that_gives_way_stays_as_an_archive(streams: Streams) -> None:
+    streams.append(MASTER, START, BATCH)
+    streams.make(MASTER, START, [(THREE, b"new")])
+    streams.make_archive(MASTER, START, BATCH)
+    streams.swap([Swap(MASTER, TWO, "master-5-1-ab", TWO)])
+    assert streams.read(MASTER, START, 10) == [(THREE, b"new")]
+    assert streams.archives() == [Archive("master-5-1-ab", TWO)]
+    assert streams.read_archive("master-5-1-ab", START, 10) == BATCH
+
+
+def test_if_one_stream_grew_meanwhile_none_gives_way(streams: Streams) -> None:
+    for origin in (MASTER, STANDBY):
+        streams.append(origin, START, BATCH)
+        streams.make(origin, START, [(THREE, b"new")])
+        streams.make_archive(origin, START, BATCH)
+    swaps = [Swap(MASTER, TWO, "master-a", TWO), Swap(STANDBY, ONE, "standby-a", ONE)]
+    with pytest.raises(StoreUnavailable, match="a stream ends with 5-2"):
+        streams.swap(swaps)
+    for origin in (MASTER, STANDBY):
+        assert streams.read(origin, START, 10) == BATCH
+    assert streams.archives() == []

@@ -7,6 +7,7 @@ import pytest
 
 from eventstore import (
     BATCH_EVENT_COUNT_MAX,
+    START,
     Delete,
     EntryChanged,
     Event,
@@ -22,6 +23,7 @@ from eventstore import (
     WritesFrozen,
     codec,
 )
+from eventstore.streams import Swap
 from tests.contracts.conftest import Connect
 from tests.contracts.nodes import LIMIT_S, Clock, Node, Running, entries_of
 from tests.support.histories import MASTER, STANDBY
@@ -136,6 +138,17 @@ def test_ids_are_above_the_newest_event_known_of_the_peer(
     # Equal would do for the order, but not to tell versions of an entry apart.
     assert ours.id == EventId(theirs.id.ms + 1, 1)
     assert ours.vector == {MASTER: ours.id, STANDBY: theirs.id}
+
+
+def test_ids_go_on_above_every_archived_one(master: Node, clock: Clock) -> None:
+    clock.ms += HOUR_MS
+    archived = master.put("users/a")
+    clock.ms -= HOUR_MS
+    master.streams.make_archive(MASTER, START, master.stored())
+    # Nothing was made in its place: the stream becomes empty.
+    master.streams.swap([Swap(MASTER, archived.id, "master-a", archived.id)])
+    event = master.reopened().append([Put("users/b", 1)], actor="jane")[0]
+    assert event.id == EventId(archived.id.ms + 1, 1)
 
 
 def test_a_reopened_store_goes_on_behind_the_newest_event(

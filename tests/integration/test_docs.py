@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from node.roles import Role
 from tests.support.documents import REPOSITORY, Document, first_missing
 from tests.support.ports import free_pair_ports
 from tests.support.processes import FAST, NodeProcess
+from tests.support.proxies import TcpProxy
 from tests.support.redis_servers import RedisServer, require_redis
 from tests.support.typing_in_shells import Reader, Shell
 from tests.support.waiting import wait_until
@@ -31,6 +33,8 @@ pytestmark = pytest.mark.redis
 START_LIMIT_S = 40.0
 STOP_LIMIT_S = 20.0
 PROGRAM_LIMIT_S = 60.0
+OTHER_HOST = "127.0.0.3"
+"""Another address of this machine."""
 MASTERS_STREAM = "netphone:{office}:events:master"
 WRONG_COPY = "netphone:{office}:wrong:master"
 
@@ -124,6 +128,8 @@ class Machines:
 
     root: Path
     ports: PairPorts
+    moved_redis_port: int
+    """Where the master's Redis is found under the machine's other address."""
     redis: dict[str, RedisServer] = attrs.Factory(dict)
     nodes: dict[str, ChildProcess] = attrs.Factory(dict)
 
@@ -141,7 +147,14 @@ class Machines:
             own = self.ports.of(role)
             for name in ("link", "http", "redis"):
                 found[f"{role}_{name}"] = f"{HOST}:{getattr(own, name)}"
-        return found
+        master = self.ports.of(Role.MASTER)
+        return {
+            **found,
+            "everywhere_link": f"0.0.0.0:{master.link}",
+            "moved_link": f"{OTHER_HOST}:{master.link}",
+            "moved_http": f"{OTHER_HOST}:{master.http}",
+            "moved_redis": f"{HOST}:{self.moved_redis_port}",
+        }
 
     def start_redis(self) -> None:
         """Redis with the documented settings, on both machines."""
@@ -182,6 +195,30 @@ class Machines:
         if order in ("start", "restart"):
             node.start()
 
+    def pip(self, machine: str, words: list[str]) -> None:
+        """`pip install --upgrade netphone-standby`: the same version, of a stopped node.
+
+        tests/integration/test_update.py does it with another one.
+        """
+        assert words == ["install", "--upgrade", "netphone-standby"]
+        assert not self.nodes[machine].is_running
+
+    def new_machine_for_master(self) -> None:
+        self._new_machine(Role.MASTER)
+
+    def new_machine_for_standby(self) -> None:
+        self._new_machine(Role.STANDBY)
+
+    def _new_machine(self, role: Role) -> None:
+        """The old one is lost with its data; the files of the node are there again."""
+        self.nodes[role].kill()
+        self.redis[role].kill()
+        shutil.rmtree(self.redis[role].directory)
+        self.redis[role].start()
+
+    def stop_redis_of_standby(self) -> None:
+        self.redis[Role.STANDBY].stop()
+
     def lose_events_of_master(self) -> None:
         with self.redis["master"].client() as client:
             client.flushall()
@@ -209,12 +246,14 @@ class Machines:
 
 def test_what_the_guide_for_operators_says_happens(tmp_path: Path) -> None:
     require_redis()
-    machines = Machines(tmp_path, free_pair_ports())
+    ports = free_pair_ports()
     programs = tmp_path / "programs"
     write_program(programs / "python", this_python())
     for name in ("ip", "arping"):
         write_program(programs / name, f'echo "{name} $*" >> {tmp_path}/{name}.log')
     with ExitStack() as undo:
+        moved_redis = undo.enter_context(TcpProxy(ports.of(Role.MASTER).redis))
+        machines = Machines(tmp_path, ports, moved_redis.port)
         undo.callback(machines.close)
         shells = {}
         for machine in ("master", "standby"):
@@ -225,9 +264,12 @@ def test_what_the_guide_for_operators_says_happens(tmp_path: Path) -> None:
             Document.read("docs/operators.md"),
             shells,
             {machine: machines.names(machine) for machine in shells},
-            played={"systemctl": machines.systemctl},
+            played={"systemctl": machines.systemctl, "pip": machines.pip},
             steps={
                 "start_redis": machines.start_redis,
+                "new_machine_for_master": machines.new_machine_for_master,
+                "new_machine_for_standby": machines.new_machine_for_standby,
+                "stop_redis_of_standby": machines.stop_redis_of_standby,
                 "lose_events_of_master": machines.lose_events_of_master,
                 "spoil_copy_at_standby": machines.spoil_copy_at_standby,
                 "put_wrong_copy_aside": machines.put_wrong_copy_aside,
@@ -267,7 +309,7 @@ def test_the_code_for_embedders_does_what_it_says(tmp_path: Path) -> None:
         files.write_config(Role.MASTER, settings_of(Role.MASTER, ports))
         standby = NodeProcess(files, settings_of(Role.STANDBY, ports))
         undo.callback(standby.close)
-        names = Machines(tmp_path, ports).names("master")
+        names = Machines(tmp_path, ports, 0).names("master")
         (tmp_path / "pair" / "program.py").write_text(document.replaced(program, names))
         ended = run_program(tmp_path / "pair", standby)
     assert ended.returncode == 0, ended.stdout

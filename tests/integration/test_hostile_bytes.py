@@ -186,10 +186,11 @@ def stranger(role: Role) -> Connection:
             role=role,
             instance="0123456789abcdef",
             version="0.1.0",
+            event_format=1,
             secrets=("a secret that is not theirs",),
         ),
         dialled=True,
-        greeting=lambda: Greeting(State.ACTIVE, None),
+        greeting=lambda: Greeting(State.ACTIVE, None, 0),
         rng=random.Random(SEED),
     )
 

@@ -128,6 +128,30 @@ def assert_as_the_oracle_says(pair: PairProcesses) -> list[Event]:
     return events
 
 
+def assert_record(
+    pair: PairProcesses, count: int, made: list[tuple[Origin, EventId]]
+) -> None:
+    """The node that gave way wrote it; both know, and name what lost of `made`."""
+    for node in pair.nodes.values():
+        node.wait_until(
+            lambda n: n.status()["both_active"]["count"] == count, "the record"
+        )
+    last = pair.standby.status()["both_active"]["last"]
+    assert pair.master.status()["both_active"]["last"] == last
+    assert last["lasted_s"] > 0
+    assert last["vectors"]["master"] != last["vectors"]["standby"]
+    lost = oracle.open_losses(events_told(pair.master), prevailing=MASTER)
+    assert last["losers"] == [
+        {"key": key, "id": str(loser.id), "overridden_by": str(winner.id)}
+        for key, (loser, winner) in sorted(lost.items(), key=lambda x: x[1][0].id)
+        if {(e.origin, e.id) for e in (loser, winner)} & set(made)
+    ]
+    keys = {loser["key"] for loser in last["losers"]}
+    assert keys >= {f"conflicts/{count - 1}", "known/kept", "known/deleted"}
+    assert (last["more_losers"], last["losers_complete"]) == (0, True)
+    print(f"both active for {last['lasted_s']} s: {len(keys)} changes lost")
+
+
 def covering_keys(events: list[Event]) -> set[str]:
     """Keys where the standby's change stands over one of the master that it knew."""
     winners = oracle.winners(events, prevailing=MASTER)
@@ -147,6 +171,7 @@ def test_after_a_cut_the_master_serves_and_all_changes_are_there_on_both(
     for number in range(CUT_COUNT):
         prepare(changes, pair, number)
         cut_until_both_are_active(pair)
+        made_before = len(changes.acknowledged)
         change_both_sides(changes, pair, number)
         assert pair.standby.is_active, "the cut did not hold"
         agreed_s = heal_and_measure_s(pair)
@@ -154,15 +179,8 @@ def test_after_a_cut_the_master_serves_and_all_changes_are_there_on_both(
         assert agreed_s <= AGREED_LIMIT_S
         pair.wait_until_equal(EQUAL_LIMIT_S)
         assert pair.active() is pair.master
+        assert_record(pair, number + 1, changes.acknowledged[made_before:])
 
-    for node in pair.nodes.values():
-        # The node that gave way wrote it; both know.
-        node.wait_until(
-            lambda n: n.status()["both_active"]["count"] == CUT_COUNT, "the record"
-        )
-        last = node.status()["both_active"]["last"]
-        assert last["lasted_s"] > 0
-        assert last["vectors"]["master"] != last["vectors"]["standby"]
     pair.wait_until_equal(EQUAL_LIMIT_S)
     events = assert_as_the_oracle_says(pair)
     ids = {(event.origin, event.id) for event in events}

@@ -22,9 +22,16 @@ vectors = st.dictionaries(any_origin, event_ids)
 
 @st.composite
 def histories(
-    draw: st.DrawFn, *, actions_max: int = 24, kinds: Sequence[str] = ENTRY_KINDS
+    draw: st.DrawFn,
+    *,
+    actions_max: int = 24,
+    kinds: Sequence[str] = ENTRY_KINDS,
+    recovered: bool = True,
 ) -> History:
-    """Two writers, each by a clock of its own that goes where it likes."""
+    """Two writers, each by a clock of its own that goes where it likes.
+
+    `recovered`: some have events whose vectors go back in time, as after a recovery.
+    """
     history = History()
     write = st.tuples(
         any_origin, st.sampled_from(kinds), keys, st.integers(0, 5), st.integers(0, 9)
@@ -37,7 +44,7 @@ def histories(
         else:
             _, kind, key, value, ms = action
             writer.write(kind, key, value, ms=ms)
-    if draw(st.booleans()):
+    if recovered and draw(st.booleans()):
         _write_in_ignorance(draw, history)
     return history
 

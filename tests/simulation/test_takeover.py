@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from node.roles import Role, State
@@ -126,6 +128,43 @@ def test_s12_a_link_that_resets_and_reconnects_is_no_takeover(
     world.run(10.0)
     assert list(world.state_changes(world.began_s)) == []
     assert all(n.core.is_connected(world.now_s) for n in world.nodes.values())
+
+
+@BOTH_ROLES
+@pytest.mark.parametrize("untold", [{MASTER}, {STANDBY}, {MASTER, STANDBY}])
+@pytest.mark.parametrize(
+    "times",
+    [
+        {},
+        {
+            "heartbeat_interval_s": 0.25,
+            "peer_lost_after_s": 1.0,
+            "switch_step_s": 0.5,
+        },
+    ],
+    ids=["default", "fast"],
+)
+def test_s12_connections_that_die_untold_are_replaced_before_the_peer_is_lost(
+    role: Role, untold: set[Role], times: dict[str, float]
+) -> None:
+    interval_s = times.get("heartbeat_interval_s", 1.0)
+    for phase, after in itertools.product(range(8), range(8)):
+        world = World()
+        for started in (role, role.other):
+            world.start(started, **times)
+            world.run(5.0 + phase / 8 * interval_s)
+        world.run(after / 8 * interval_s)
+        assert world.active == {role}
+        began_s = world.now_s
+        if len(untold) == 2:
+            world.network.forget()
+        else:
+            world.network.reset(by=world.nodes[next(iter(untold))])
+        world.run(20.0)
+        assert list(world.state_changes(began_s)) == [], (phase, after)
+        for node in world.nodes.values():
+            assert node.core.is_connected(world.now_s)
+            assert node.core.is_heard_by_peer(world.now_s)
 
 
 @BOTH_ROLES

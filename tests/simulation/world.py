@@ -1,6 +1,7 @@
 """Two production cores on a virtual clock and a network in memory.
 
-Instants are multiples of 1/64 s, so sums are exact and a test may ask for `==`.
+Instants are multiples of 1/64 s, so sums are exact and a test may ask for `==`. Stores are
+only told here; `stored_node` has real ones.
 """
 
 from __future__ import annotations
@@ -53,7 +54,11 @@ def config_of(role: Role, **changes: object) -> NodeConfig:
 class Node:
     """One process: a core, and what its shells have done."""
 
+    clock_rate = 1.0
+    """How fast its monotonic clock runs."""
+
     def __init__(self, world: World, config: NodeConfig, instance: str) -> None:
+        self.config = config
         self.role = config.role
         self.instance = instance
         self.frozen = self.serving = self.paused = self.dead = False
@@ -64,6 +69,8 @@ class Node:
         self._world = world
         self._interval_s = config.heartbeat_interval_s
         self._unread: list[Callable[[], None]] = []
+        self._due_s: float | None = None
+        """The deadline for which a turn is on the agenda."""
         known = (config.secret, config.next_secret)
         self.core = Core(
             config,
@@ -72,40 +79,54 @@ class Node:
                 role=config.role,
                 instance=instance,
                 version="1",
+                event_format=1,
                 secrets=tuple(secret for secret in known if secret),
             ),
             facts=self._facts,
             rng=Random(instance),
-            now_s=world.now_s,
+            now_s=self.now_s,
         )
+
+    @property
+    def now_s(self) -> float:
+        """Its monotonic clock."""
+        return self._world.now_s * self.clock_rate
 
     def tick(self) -> None:
         if self.dead:
             return
         if not self.paused:
-            self.do(lambda: self.core.tick(self._world.now_s))
-        self._world.later(self._interval_s, self.tick)
+            self.do(lambda: self.core.tick(self.now_s))
+        self._world.later(self._interval_s / self.clock_rate, self.tick)
 
     def resume(self, *, tick_first: bool) -> None:
         self.paused = False
         unread, self._unread = self._unread, []
         if tick_first:
-            self.do(lambda: self.core.tick(self._world.now_s))
+            self.do(lambda: self.core.tick(self.now_s))
         for work in unread:
-            self.do(work)
+            self.when_running(work)
 
-    def do(self, work: Callable[[], None]) -> None:
-        """Let something reach the loop, now or when it runs again."""
+    def when_running(self, work: Callable[[], None]) -> None:
+        """Do `work` now, or when the process runs again, or never."""
         if self.dead:
             return
         if self.paused:
             self._unread.append(work)
-            return
+        else:
+            work()
+
+    def do(self, work: Callable[[], None]) -> None:
+        """Let something reach the loop, now or when it runs again."""
+        self.when_running(lambda: self._do(work))
+
+    def _do(self, work: Callable[[], None]) -> None:
         work()
         self.carry_out()
         due_s = self.core.deadline_s
-        if due_s is not None:
-            wait_s = max(LATENCY_S, due_s - self._world.now_s)
+        if due_s is not None and due_s != self._due_s:
+            self._due_s = due_s
+            wait_s = max(LATENCY_S, (due_s - self.now_s) / self.clock_rate)
             self._world.later(wait_s, lambda: self._turn(due_s))
 
     def carry_out(self) -> None:
@@ -116,25 +137,26 @@ class Node:
     # What the network brings.
 
     def opened(self, number: int, *, dialled: bool) -> None:
-        now = self._world
         self.do(
             lambda: self.core.connection_opened(
-                number, dialled=dialled, now_s=now.now_s
+                number, dialled=dialled, now_s=self.now_s
             )
         )
 
     def received(self, number: int, data: bytes) -> None:
-        self.do(lambda: self.core.data_received(number, data, self._world.now_s))
+        self.do(lambda: self.core.data_received(number, data, self.now_s))
 
     def closed(self, number: int) -> None:
-        self.do(lambda: self.core.connection_closed(number, self._world.now_s))
+        self.do(lambda: self.core.connection_closed(number, self.now_s))
 
     def dial_failed(self, *, refused: bool) -> None:
-        self.do(lambda: self.core.dial_failed(self._world.now_s, refused=refused))
+        self.do(lambda: self.core.dial_failed(self.now_s, refused=refused))
 
     def _turn(self, due_s: float) -> None:
+        if self._due_s == due_s:
+            self._due_s = None
         if self.core.deadline_s == due_s and not self.paused:
-            self.do(lambda: self.core.turn(self._world.now_s))
+            self.do(lambda: self.core.turn(self.now_s))
 
     def _carry_out(self, effect: CoreEffect) -> None:
         match effect:
@@ -151,6 +173,11 @@ class Node:
                 self.serving = state is State.ACTIVE
             case Report():
                 self._world.reports.append(effect)
+            case _:
+                self._tell_shells(effect)
+
+    def _tell_shells(self, effect: CoreEffect) -> None:
+        match effect:
             case FreezeWrites(switch):
                 self.frozen = True
                 if not self.redis_hangs:
@@ -167,7 +194,7 @@ class Node:
 
     def _observe_later(self, seen: Observation) -> None:
         def observe() -> None:
-            self.core.observe(seen, self._world.now_s)
+            self.core.observe(seen, self.now_s)
 
         self._world.later(WORK_S, lambda: self.do(observe))
 
@@ -207,6 +234,7 @@ class World(Agenda):
         self.began_s = 0.0
         """When `settled` handed the pair over to the test."""
         self._instances = dict.fromkeys(Role, 0)
+        self._order_count = 0
 
     def start(
         self, role: Role, *, prepares_s: float = 0.0, **configured: object
@@ -246,14 +274,15 @@ class World(Agenda):
     ) -> tuple[str, ...]:
         """An operator orders a switch; returns the reasons against it."""
         reasons: list[str] = []
+        self._order_count += 1
 
         def order() -> None:
             core = self.nodes[at].core
             reasons[:] = core.order_switch(
-                switch_id="switch-1",
+                switch_id=f"switch-{self._order_count}",
                 actor="jane",
                 reason="maintenance",
-                now_s=self.now_s,
+                now_s=self.nodes[at].now_s,
                 idle_s=idle_s,
             )
 

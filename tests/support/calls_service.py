@@ -1,7 +1,8 @@
-"""A service that brings its own calls: runs a node in it and says how many there are.
+"""A service that brings its own calls and its own health: a node runs in it and is told.
 
-Run as `python -m tests.support.calls_service --config FILE`. The count is the entry
-`calls/<role>`, so a test sets it with a change of configuration at that node.
+Run as `python -m tests.support.calls_service --config FILE`. How many calls there are is
+the entry `calls/<role>`, what is wrong with its SIP the entry `sick/<role>`, so a test sets
+both with a change of configuration at that node.
 """
 
 from __future__ import annotations
@@ -27,7 +28,13 @@ def main(config_path: str) -> None:
         if change.key == key:
             node.set_calls(int(str(node.get(key, 0))))
 
+    def check_sip() -> None:
+        problem = node.get(f"sick/{config.role}")
+        if problem is not None:
+            raise RuntimeError(problem)
+
     node.on_change(follow)
+    node.add_health_check("sip", check_sip)
     with node:
         node.set_calls(int(str(node.get(key, 0))))
         while not ending.wait(0.1):

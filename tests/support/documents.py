@@ -76,6 +76,14 @@ class Document:
         path = REPOSITORY / name
         return cls(path, path.read_text("utf-8"))
 
+    def section(self, heading: str) -> Document:
+        """What is under `heading`, up to the next one that is not below it."""
+        found = re.search(rf"^(#+) {re.escape(heading)}$", self.text, re.MULTILINE)
+        assert found is not None, f"{self.path.name} has no heading {heading!r}"
+        rest = self.text[found.end() :]
+        following = re.search(rf"^#{{1,{len(found[1])}}} ", rest, re.MULTILINE)
+        return Document(self.path, rest[: following.start()] if following else rest)
+
     @property
     def replacements(self) -> list[tuple[str, str]]:
         """What tests write in place of what, in the order in which it is done."""

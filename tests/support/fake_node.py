@@ -31,6 +31,8 @@ class FakeNode:
         self.switch_progress: deque[dict[str, Any] | None] = deque()
         """`switch` of the next looks at `/status`; the last one stays."""
         self.cancel_answer: httpx.Response | None = None
+        self.conflicts: list[dict[str, Any]] = []
+        """What `GET /conflicts` tells, settled ones among them."""
         self.page_count_max = 10_000
         self.status = status_reply()
         for key, value in (entries or {}).items():
@@ -67,6 +69,8 @@ class FakeNode:
         path = request.url.raw_path.decode().partition("?")[0]
         if path.startswith("/entries/"):
             return self._entry(request, unquote(path.removeprefix("/entries/")))
+        if path.startswith("/conflicts/"):
+            return self._restore(request, path.split("/")[2])
         route = ROUTES.get((request.method, path))
         if route is None:
             return refusal(404, "no-such-path", f"no such path: {path}")
@@ -111,6 +115,29 @@ class FakeNode:
             for key, value in body["put"].items()
         }
         return httpx.Response(200, json={"ids": ids})
+
+    def list_conflicts(self, request: httpx.Request) -> httpx.Response:
+        asked = query(request)
+        found = [
+            conflict
+            for conflict in self.conflicts
+            if (asked.get("settled") == "true" or conflict["settled_by"] is None)
+            and conflict["key"].startswith(asked.get("prefix", ""))
+            and asked.get("key", conflict["key"]) == conflict["key"]
+        ]
+        start = int(asked.get("after", "0"))
+        end = start + self.page_count_max
+        following = str(end) if len(found) > end else None
+        page = {"conflicts": found[start:end], "next": following}
+        return httpx.Response(200, json=page)
+
+    def _restore(self, request: httpx.Request, lost: str) -> httpx.Response:
+        for conflict in self.conflicts:
+            if conflict["id"] == unquote(lost):
+                key, value = conflict["key"], conflict["value"]
+                event_id = self._recorded(request, "entry-put", key, value)
+                return httpx.Response(200, json={"id": event_id})
+        return refusal(404, "no-such-conflict", f"no change {unquote(lost)} has lost")
 
     def show_status(self, request: httpx.Request) -> httpx.Response:
         if self.switch_progress:
@@ -217,6 +244,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/takeover"): FakeNode.show_takeover,
     ("POST", "/takeover"): FakeNode.set_takeover,
     ("GET", "/history"): FakeNode.history,
+    ("GET", "/conflicts"): FakeNode.list_conflicts,
 }
 
 

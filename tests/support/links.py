@@ -13,7 +13,12 @@ from node.roles import Role, State
 SECRET, NEXT_SECRET = "the current secret", "the secret to come"
 
 MASTER = Identity(
-    pair="office", role=Role.MASTER, instance="m", version="1.0", secrets=(SECRET,)
+    pair="office",
+    role=Role.MASTER,
+    instance="m",
+    version="1.0",
+    event_format=1,
+    secrets=(SECRET,),
 )
 STANDBY = attrs.evolve(MASTER, role=Role.STANDBY, instance="s")
 
@@ -51,7 +56,7 @@ def connection(
     return Connection(
         identity,
         dialled=dialled,
-        greeting=lambda: Greeting(state, None),
+        greeting=lambda: Greeting(state, None, 0),
         rng=Random(f"{identity.instance}{dialled}{seed}"),
     )
 

@@ -192,7 +192,9 @@ class LoneCore:
         self.ends[number] = Connection(
             peer or self.peer,
             dialled=dialled,
-            greeting=lambda: Greeting(self.peer_state, self.peer_promise),
+            greeting=lambda: Greeting(
+                self.peer_state, self.peer_promise, self._sequence
+            ),
             rng=Random(number),
         )
         self.core.connection_opened(number, dialled=not dialled, now_s=self.now_s)

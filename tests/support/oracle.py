@@ -40,22 +40,45 @@ def entries(events: Iterable[Event], *, prevailing: Origin) -> dict[str, Event]:
 
 def conflict_keys(events: Collection[Event], *, prevailing: Origin) -> set[str]:
     """Keys where the prevailing origin's event stands over one it did not know of."""
+    return set(open_losses(events, prevailing=prevailing))
+
+
+def open_losses(
+    events: Collection[Event], *, prevailing: Origin
+) -> dict[str, tuple[Event, Event]]:
+    """For each such key the other origin's newest event, and the one that stands."""
     of_entries = _of_entries(events)
-    return {
-        key
-        for key, standing in winners(events, prevailing=prevailing).items()
-        if standing.origin == prevailing
-        and any(
-            are_concurrent(standing, newest)
-            for newest in of_entries
-            if newest.key == key and newest.origin != prevailing
-            if all(
-                e.id <= newest.id
-                for e in of_entries
-                if e.key == key and e.origin == newest.origin
-            )
-        )
-    }
+    found = {}
+    for key, standing in winners(events, prevailing=prevailing).items():
+        theirs = [e for e in of_entries if e.key == key and e.origin != prevailing]
+        if standing.origin != prevailing or not theirs:
+            continue
+        if are_concurrent(standing, _newest(theirs)):
+            found[key] = _newest(theirs), standing
+    return found
+
+
+def losers(events: Collection[Event], *, prevailing: Origin) -> set[bytes]:
+    """Digests of all that lost, if each writer's vectors only grow.
+
+    A change of the other origin loses if the prevailing one made a concurrent one, and its
+    own writer did not change the entry once more before it knew of that.
+    """
+    of_entries = _of_entries(events)
+    ours = [e for e in of_entries if e.origin == prevailing]
+    theirs = [e for e in of_entries if e.origin != prevailing]
+    found = set()
+    for event in theirs:
+        later = [e for e in theirs if e.key == event.key and e.id > event.id]
+        following = min(later, key=lambda e: e.id, default=None)
+        if any(
+            rival.key == event.key
+            and are_concurrent(event, rival)
+            and (following is None or happened_before(rival, following))
+            for rival in ours
+        ):
+            found.add(event.digest)
+    return found
 
 
 def _of_entries(events: Iterable[Event]) -> list[Event]:

@@ -12,8 +12,9 @@ from node.child_process import ChildProcess
 from node.pair.client import PairClient
 from node.pair.directory import PairDirectory, Settings, settings_of
 from node.pair.local import node_command
-from node.pair.ports import HOST, NodePorts, other_role
+from node.pair.ports import HOST, NodePorts, PairPorts, other_role
 from node.roles import Role
+from tests.support.places import HERE, Place
 from tests.support.ports import free_pair_ports
 from tests.support.proxies import TcpProxy
 from tests.support.redis_servers import RedisServer
@@ -43,6 +44,7 @@ class NodeProcess:
         settings: Settings,
         environment: Mapping[str, str] | None = None,
         command: Callable[[str], tuple[str, ...]] = node_command,
+        place: Place = HERE,
     ) -> None:
         """Write the config; nothing runs yet.
 
@@ -51,15 +53,16 @@ class NodeProcess:
             settings: sections and keys of the config file; `http.listen` is needed.
             environment: variables added to those of this process.
             command: what runs the node with the config of that path.
+            place: where it runs.
         """
         self.role = Role(str(settings["node"]["role"]))
-        self.url = f"http://{settings['http']['listen']}"
-        config = directory.write_config(self.role, settings)
-        self.process = ChildProcess(
-            command(str(config)),
-            log=directory.log_path(self.role),
-            environment=environment,
-        )
+        port = str(settings["http"]["listen"]).rpartition(":")[2]
+        self.url = f"http://{place.address}:{port}"
+        self._place = place
+        self._config = str(directory.write_config(self.role, settings))
+        self._log = directory.log_path(self.role)
+        self._environment = environment
+        self.become(command)
         self.client = PairClient(self.url, directory.change_token(), ACTOR)
         self.http = httpx.Client(
             base_url=self.url,
@@ -74,6 +77,14 @@ class NodeProcess:
 
     def __repr__(self) -> str:
         return f"<the {self.role}'s node>"
+
+    def become(self, command: Callable[[str], tuple[str, ...]]) -> None:
+        """Let it be another program from its next start on; it must not run now."""
+        self.process = ChildProcess(
+            (*self._place.within, *command(self._config)),
+            log=self._log,
+            environment=self._environment,
+        )
 
     def start(self) -> None:
         """Start it, without waiting for anything."""
@@ -142,6 +153,7 @@ class PairProcesses:
         sections: Mapping[str, Mapping[str, object]] | None = None,
         environments: Mapping[Role, Mapping[str, str]] | None = None,
         command: Callable[[str], tuple[str, ...]] = node_command,
+        places: Mapping[Role, Place] | None = None,
     ) -> None:
         """Write everything that the pair needs; only proxies run yet.
 
@@ -152,15 +164,18 @@ class PairProcesses:
             sections: more sections or keys for both config files.
             environments: variables for the node of a role.
             command: what runs a node with the config of that path.
+            places: where each side runs; by default both here.
         """
+        self.places = places = places or dict.fromkeys(Role, HERE)
         self._files = PairDirectory(directory / "pair")
         self._files.open()
-        ports = free_pair_ports()
+        self.ports = ports = free_pair_ports()
         self.redis = {
             role: RedisServer(
                 self._files.redis_path(role),
                 port=ports.of(role).redis,
                 password=self._files.redis_password(role),
+                place=places[role],
             )
             for role in Role
         }
@@ -169,13 +184,18 @@ class PairProcesses:
         self.nodes: dict[Role, NodeProcess] = {}
         for role in Role:
             settings = settings_of(role, ports)
+            _place(settings, ports, role, places)
             settings["supervision"] = dict(supervision)
             for name, values in (sections or {}).items():
                 settings[name] = {**settings.get(name, {}), **values}
             if proxied:
                 self._put_proxies_between(role, settings, ports.of(other_role(role)))
             self.nodes[role] = NodeProcess(
-                self._files, settings, (environments or {}).get(role), command
+                self._files,
+                settings,
+                (environments or {}).get(role),
+                command,
+                places[role],
             )
         self.master = self.nodes[Role.MASTER]
         self.standby = self.nodes[Role.STANDBY]
@@ -185,6 +205,9 @@ class PairProcesses:
 
     def __exit__(self, *details: object) -> None:
         self.close()
+        for node in self.nodes.values():
+            lines = node.log().splitlines()[-LOG_LINE_COUNT:]
+            print(f"--- end of the {node.role}'s log", *lines, sep="\n")
 
     @property
     def read_token(self) -> str:
@@ -216,14 +239,20 @@ class PairProcesses:
             node.start()
         self.wait_until_settled()
         self.wait_until_equal()
-        # A node tells in its next heartbeat that it is ready; only then is this all true.
+        self.wait_until_switchable()
+
+    def wait_until_switchable(self) -> None:
+        """Wait until the master has nothing against a switch now.
+
+        A node tells in its next heartbeat that it is ready: this is later than settled.
+        """
         wait_until(
             lambda: not self._hindrances() or Unsettled(self._hindrances()),
             SETTLED_LIMIT_S,
             "nothing to be against a switch",
         )
 
-    def wait_until_settled(self) -> NodeProcess:
+    def wait_until_settled(self, limit_s: float = SETTLED_LIMIT_S) -> NodeProcess:
         """Wait until one node is active, the other passive, both are ready.
 
         Returns:
@@ -241,7 +270,7 @@ class PairProcesses:
 
         wait_until(
             is_settled,
-            SETTLED_LIMIT_S,
+            limit_s,
             "one node to be active, the other passive, and both ready (active, passive, "
             "ready)",
         )
@@ -284,11 +313,9 @@ class PairProcesses:
         )
 
     def close(self) -> None:
-        """End everything; show the ends of the logs, which pytest prints on a failure."""
+        """End everything. At the end of a block the logs' ends are shown, for pytest."""
         for node in self.nodes.values():
             node.close()
-            lines = node.log().splitlines()[-LOG_LINE_COUNT:]
-            print(f"--- end of the {node.role}'s log", *lines, sep="\n")
         for server in self.redis.values():
             server.kill()
         for proxy in self._proxies():
@@ -311,6 +338,18 @@ class PairProcesses:
         self.link_proxies[role], self.redis_proxies[role] = link, redis
         settings["node"]["peer"] = f"{HOST}:{link.port}"
         settings["redis"]["peer_url"] = f"redis://{HOST}:{redis.port}/0"
+
+
+def _place(
+    settings: Settings, ports: PairPorts, role: Role, places: Mapping[Role, Place]
+) -> None:
+    """Put the addresses of where the sides run into the config of `role`."""
+    own, peer = ports.of(role), ports.of(other_role(role))
+    listen, there = places[role].listen, places[other_role(role)].peer_address
+    settings["node"]["listen"] = f"{listen}:{own.link}"
+    settings["node"]["peer"] = f"{there}:{peer.link}"
+    settings["redis"]["peer_url"] = f"redis://{there}:{peer.redis}/0"
+    settings["http"]["listen"] = f"{listen}:{own.http}"
 
 
 class Unsettled:

@@ -28,6 +28,13 @@ class Replies(Enum):
     RESET = "reset"
 
 
+class End(Enum):
+    """An end of a connection through a proxy."""
+
+    CALLER = "caller"
+    TARGET = "target"
+
+
 class TcpProxy:
     """Listens on `port` of 127.0.0.1 and carries each connection to `target_port`.
 
@@ -45,6 +52,9 @@ class TcpProxy:
         self.target_port = target_port
         self._replies = Replies.PASS
         self._connections: set[asyncio.Task[None]] = set()
+        self._untold: frozenset[End] = frozenset()
+        self._forgotten: list[socket.socket] = []
+        """Ends that were not told that their connection is over."""
         self._listener: socket.socket | None = None
         self._reopening: asyncio.TimerHandle | None = None
         self._loop = asyncio.new_event_loop()
@@ -83,6 +93,13 @@ class TcpProxy:
         """Reset the connections there are; new ones are carried."""
         self._run(self._reset())
 
+    def forget(self, *untold: End) -> None:
+        """End the connections there are without telling these ends; new ones are carried.
+
+        What such an end sends is taken, and goes nowhere; it hears nothing any more.
+        """
+        self._run(self._forget(frozenset(untold)))
+
     def refuse(self) -> None:
         """Reset the connections there are, and refuse new ones until `heal`."""
         self._run(self._refuse())
@@ -99,6 +116,8 @@ class TcpProxy:
         """End everything; the proxy cannot be used again."""
         if self._thread.is_alive():
             self._run(self._refuse())
+            for end in self._forgotten:
+                end.close()
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(CONTROL_LIMIT_S)
             self._loop.close()
@@ -131,7 +150,11 @@ class TcpProxy:
         self._connections.add(connection)
         connection.add_done_callback(self._connections.discard)
         # A task that is cancelled before it began would leave it open.
-        connection.add_done_callback(lambda _: caller.close())
+        connection.add_done_callback(lambda _: self._close(caller))
+
+    def _close(self, end: socket.socket) -> None:
+        if end not in self._forgotten:
+            end.close()
 
     def _stop_listening(self) -> None:
         if self._listener is not None:
@@ -156,7 +179,10 @@ class TcpProxy:
         except (OSError, ExceptionGroup):
             pass  # One side was reset: so is the other, below.
         finally:
-            for end in (caller, target):
+            for name, end in ((End.CALLER, caller), (End.TARGET, target)):
+                if name in self._untold:
+                    self._forgotten.append(end)
+                    continue
                 if not ended_by_itself:
                     _reset_when_closed(end)
                 end.close()
@@ -191,6 +217,13 @@ class TcpProxy:
         for connection in self._connections:
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _forget(self, untold: frozenset[End]) -> None:
+        self._untold = untold
+        try:
+            await self._reset()
+        finally:
+            self._untold = frozenset()
 
     async def _refuse(self) -> None:
         if self._reopening is not None:

@@ -11,7 +11,9 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from node.child_process import ChildProcess
 from node.embedded_redis import EmbeddedRedis, RedisMissing, redis_server_program
+from tests.support.places import HERE, Place
 from tests.support.ports import free_port
 
 PASSWORD = "a-password-for-tests"
@@ -32,9 +34,22 @@ class RedisServer(EmbeddedRedis):
     """A redis-server with a port and password of its own, and what can happen to it."""
 
     def __init__(
-        self, directory: Path, *, port: int | None = None, password: str = PASSWORD
+        self,
+        directory: Path,
+        *,
+        port: int | None = None,
+        password: str = PASSWORD,
+        place: Place = HERE,
     ) -> None:
         super().__init__(directory, port or free_port(), password)
+        self._place = place
+        if place != HERE:
+            program = str(redis_server_program())
+            self.process = ChildProcess(
+                (*place.within, program, "redis.conf", "--bind", place.listen),
+                log=self.process.log,
+                directory=directory,
+            )
 
     def __enter__(self) -> RedisServer:
         self.start()
@@ -55,9 +70,21 @@ class RedisServer(EmbeddedRedis):
         self.kill()
         self.start()
 
+    def answers(self) -> bool:
+        """Whether this very server answers, wherever it is."""
+        if self._place == HERE:
+            return super().answers()
+        try:
+            with self.client() as client:
+                client.ping()  # Refused while it loads its data; INFO is not.
+                return bool(client.info("server")["process_id"] == self.process.pid)
+        except redis.RedisError:
+            return False
+
     def client(self) -> redis.Redis:
         """A client that never repeats a command by itself; the caller closes it."""
         return redis.Redis(
+            host=self._place.address,
             port=self.port,
             password=self.password,
             socket_timeout=ANSWER_LIMIT_S,

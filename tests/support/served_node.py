@@ -18,6 +18,8 @@ from eventstore import (
     EventId,
     JsonValue,
     Kind,
+    Loss,
+    NoSuchConflict,
     NoSuchEntry,
     Origin,
     Put,
@@ -58,11 +60,17 @@ class FakeNode:
         self.orders: list[dict[str, Any]] = []
         """The arguments of every order that came through."""
         self.events: list[Event] = []
+        self.losses: list[Loss] = []
+        """By the ids of the losers."""
         self.replicating = True
         self.paused = False
+        self.told: dict[str, object] | None = None
+        """The whole status, where a test gives one."""
         self._entries: dict[str, Entry] = {}
 
     def status(self) -> dict[str, object]:
+        if self.told is not None:
+            return self.told
         return {
             "pair": "office",
             "replication": {"enabled": self.replicating},
@@ -145,6 +153,34 @@ class FakeNode:
             and (origin is None or event.origin == origin)
         )
         return iter([event for event, _ in zip(found, range(limit), strict=False)])
+
+    def conflicts(
+        self,
+        *,
+        settled: bool = False,
+        key: str | None = None,
+        prefix: str | None = None,
+        after: EventId | None = None,
+        limit: int | None = 1000,
+    ) -> Sequence[Loss]:
+        if settled:
+            self._wait(settled=settled)
+        found = [
+            loss
+            for loss in self.losses
+            if (settled or loss.settled_by is None)
+            and loss.loser.id > (after or START)
+            and (key is None or loss.key == key)
+            and (prefix is None or loss.key.startswith(prefix))
+        ]
+        return found[:limit]
+
+    def restore(self, lost: EventId, *, actor: str, reason: str = "") -> Event:
+        self._wait(actor=actor, reason=reason)
+        for loss in self.conflicts():
+            if loss.loser.id == lost:
+                return self._append(loss.change, actor, reason)
+        raise NoSuchConflict(f"no change with the id {lost} has lost")
 
     def switch(
         self,

@@ -7,6 +7,7 @@ from typing import Any
 
 from eventstore import Event, EventId, JsonValue, Origin
 from eventstore.codec import pack_value
+from eventstore.event import Recovered
 from tests.support.processes import NodeProcess
 
 ANSWER_LIMIT_S = 10.0
@@ -37,15 +38,21 @@ def ids_told(node: NodeProcess) -> set[tuple[Origin, EventId]]:
 
 def entries_told(node: NodeProcess) -> dict[str, tuple[JsonValue, EventId, Origin]]:
     """Value, id and origin of every entry of the node."""
-    page = node.client.ask("GET", "/entries", limit_s=ANSWER_LIMIT_S)
-    assert page["next"] is None, "more entries than a page holds"
-    return {
-        key: (entry["value"], EventId.parse(entry["id"]), Origin(entry["origin"]))
-        for key, entry in page["entries"].items()
-    }
+    found: dict[str, tuple[JsonValue, EventId, Origin]] = {}
+    query: dict[str, str | int] = {}
+    while True:
+        page = node.client.ask("GET", "/entries", query=query, limit_s=ANSWER_LIMIT_S)
+        found |= {
+            key: (entry["value"], EventId.parse(entry["id"]), Origin(entry["origin"]))
+            for key, entry in page["entries"].items()
+        }
+        if page["next"] is None:
+            return found
+        query["after"] = page["next"]
 
 
 def _event(told: dict[str, Any]) -> Event:
+    was = told["recovered"]
     since_epoch = datetime.fromisoformat(told["time"]) - _EPOCH
     return Event(
         origin=Origin(told["origin"]),
@@ -59,4 +66,7 @@ def _event(told: dict[str, Any]) -> Event:
         vector={Origin(o): EventId.parse(i) for o, i in told["vector"].items()},
         previous=_UNKNOWN,
         digest=bytes.fromhex(told["digest"]),
+        recovered=None
+        if was is None
+        else Recovered(EventId.parse(was["id"]), bytes.fromhex(was["digest"])),
     )

@@ -73,6 +73,25 @@ def test_status_marks_what_needs_attention(path: str, value: Any, line: str) -> 
 
 
 @pytest.mark.parametrize(
+    ("entries", "connected", "state", "marked"),
+    [
+        ({}, False, "active", True),
+        ({"a/b": 1}, False, "active", False),
+        ({}, True, "active", False),
+        ({}, False, "passive", False),
+    ],
+)
+def test_a_node_that_serves_alone_with_nothing_says_so(
+    entries: dict[str, Any], connected: bool, state: str, marked: bool
+) -> None:
+    node = FakeNode(entries)
+    _change(node, "peer.connected", connected)
+    _change(node, "state", state)
+    line = "entries       ! 0: this node serves without any entry"
+    assert (line in run_admin(node, "status").out) is marked
+
+
+@pytest.mark.parametrize(
     "path", ["realm", "durability", "callbacks", "switch", "ready", "calls", "reason"]
 )
 def test_status_of_an_older_node_is_shown(path: str) -> None:
@@ -201,6 +220,11 @@ def test_the_read_token_cannot_switch_replication() -> None:
         ("replication.connected", False, "replication on but not connected;"),
         ("replication.conflicts", 2, "replication on, 2 conflicts;"),
         ("replication.problem", "forked", "replication on, forked;"),
+        (
+            "replication.divergence",
+            "a fork",
+            "; the data of the nodes differ, see status;",
+        ),
         ("health", {"sip": "port taken"}, "; sip: port taken"),
         ("switch", waiting(1), "; switch waiting for 1 call to end"),
         ("ready", False, "; ready no;"),

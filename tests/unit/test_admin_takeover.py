@@ -68,6 +68,29 @@ def test_a_status_shows_what_must_not_be_forgotten() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        (None, "both nodes were active once; see the history"),
+        (
+            {"losers": [], "more_losers": 0},
+            "both nodes were active once; see the history",
+        ),
+        (
+            {"losers": [{"key": "users/a"}], "more_losers": 4},
+            "both nodes were active once; 5 changes lost the last time; see the history "
+            "and `conflicts`",
+        ),
+    ],
+)
+def test_how_many_changes_lost_while_both_were_active_is_said(
+    last: object, said: str
+) -> None:
+    node = FakeNode()
+    node.status["both_active"] = {"count": 1, "last": last}
+    assert f"takeover      ! {said}\n" in run_admin(node, "status").out
+
+
 def test_a_status_of_a_node_that_knows_none_of_it_is_shown_too() -> None:
     node = FakeNode()
     for name in ("takeover", "both_active", "hand_over_problem"):

@@ -43,6 +43,10 @@ def nested(depth: int) -> bytes:
     return b"\x91" * depth + b"\x01"
 
 
+def test_every_format_that_was_ever_written_is_read() -> None:
+    assert set(codec._DECODERS) == set(range(1, FORMAT_VERSION + 1))
+
+
 def test_the_stored_form_is_as_documented() -> None:
     stored = codec.encode(
         origin=MASTER,
@@ -102,6 +106,7 @@ def test_the_start_of_a_chain_names_pair_and_origin() -> None:
         pytest.param({"kind": 5}, "a text is none", id="kind no text"),
         pytest.param({"kind": "k" * 65}, "over its limit", id="long kind"),
         pytest.param({"key": "k" * 257}, "over its limit", id="long key"),
+        pytest.param({"key": "alice"}, "collection/name", id="key of no entry"),
         pytest.param({"actor": "a" * 257}, "over its limit", id="long actor"),
         pytest.param({"reason": "r" * 1025}, "over its limit", id="long reason"),
         pytest.param({"reason": b"r"}, "a text is none", id="reason of bytes"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from node.core import CloseConnection, Dial, Note, SendBytes
-from node.link_messages import Goodbye, Head, Heartbeat, Proof, pack
+from node.core import CloseConnection, Dial, Note, PeerWrites, SendBytes
+from node.link_messages import Goodbye, Head, Heartbeat, Proof, Refusal, pack
 from node.roles import Role, State
 from node.situation import (
     Active,
@@ -19,7 +19,7 @@ from node.situation import (
 )
 from tests.support.links import MASTER as MASTER_IDENTITY
 from tests.support.links import STANDBY as STANDBY_IDENTITY
-from tests.support.links import framed
+from tests.support.links import connection, framed
 from tests.support.lone_core import LoneCore
 
 MASTER, STANDBY = Role.MASTER, Role.STANDBY
@@ -103,6 +103,58 @@ def test_s4_the_answer_to_our_hello_says_passive() -> None:
     lone.tick()
     lone.answer()
     assert lone.changes == [(ACTIVE, "S4")]
+
+
+def passive_master(*, heard_sequence: int) -> LoneCore:
+    """Its peer is active, and has said so in a word of that number."""
+    lone = LoneCore()
+    lone.peer_state, lone._sequence = ACTIVE, heard_sequence
+    lone.connect()
+    return lone
+
+
+def test_s14_a_heartbeat_overtaken_by_an_answer_tells_nothing() -> None:
+    """The words of a node come on two connections. Found by the exploration."""
+    lone = passive_master(heard_sequence=5)
+    lone.beat(PASSIVE, sequence=4)
+    assert lone.core.state is PASSIVE
+    assert lone.core.peer is None
+    lone.beat(PASSIVE, sequence=5)
+    assert lone.core.state is ACTIVE
+
+
+def test_s14_an_answer_overtaken_by_a_heartbeat_tells_nothing() -> None:
+    lone = passive_master(heard_sequence=5)
+    lone.beat(ACTIVE)
+    lone.peer_state, lone._sequence = PASSIVE, 5
+    lone.answer()
+    assert lone.core.state is PASSIVE
+    lone._sequence = 6
+    lone.answer()
+    assert lone.core.state is ACTIVE
+
+
+def test_an_overtaken_heartbeat_is_a_sign_of_life() -> None:
+    lone = passive_master(heard_sequence=5)
+    lone.now_s += 1.0
+    lone.beat(ACTIVE, sequence=4)
+    assert lone.core.detector.heard_s == lone.now_s
+
+
+def test_a_new_process_of_the_peer_counts_its_words_anew() -> None:
+    lone = passive_master(heard_sequence=5)
+    lone.peer = attrs.evolve(lone.peer, instance="s2")
+    lone._sequence, lone.peer_state = 0, PASSIVE
+    lone.answer()
+    assert lone.core.state is ACTIVE
+
+
+def test_a_hello_is_newer_than_the_heartbeat_that_could_not_be_sent_before_it() -> None:
+    lone = LoneCore()
+    lone.tick()
+    before = lone.core._greeting().sequence
+    lone.tick(1.0)
+    assert lone.core._greeting().sequence == before + 1
 
 
 def test_an_incoming_hello_says_nothing_of_the_state() -> None:
@@ -258,9 +310,9 @@ def test_every_tick_sends_a_heartbeat_with_the_next_sequence() -> None:
     lone = LoneCore(STANDBY)
     lone.peer_state = ACTIVE
     lone.connect()
-    before = len(beats(lone))
+    before = lone.last_sequence
     lone.ticks(2)
-    assert [beat.sequence for beat in beats(lone)[before:]] == [before + 1, before + 2]
+    assert [beat.sequence for beat in beats(lone)[-2:]] == [before + 1, before + 2]
 
 
 def test_a_heartbeat_says_what_is_so_at_that_moment() -> None:
@@ -302,6 +354,31 @@ def test_d8_data_that_differ_although_they_must_not_are_an_alarm_once() -> None:
     assert [alarm.text for alarm in alarms] == [lone.core.divergence]
     lone.beat(PASSIVE, heads={"master": Head("5-1", "ab")}, digest="ef")
     assert str(lone.core.divergence) == "None"
+    lone.beat(PASSIVE, heads={"master": Head("5-1", "ab")}, digest="ef")
+    ended = f"no longer seen: {alarms[0].text}"
+    assert [note for note in lone.notes if note.startswith("no longer")] == [ended]
+
+
+def test_d8_unequal_entries_are_an_alarm_until_the_nodes_are_seen_to_be_equal() -> None:
+    lone = LoneCore()
+    heads = {"master": Head("5-1", "ab")}
+    lone.facts = attrs.evolve(lone.facts, heads=heads, digest="ef")
+    lone.connect()
+    # Between, the peer lacks an event: nothing can be said of the entries then.
+    behind = {"master": Head("4-0", "aa")}
+    for said, differ in (
+        ((heads, "ee"), False),
+        ((behind, "ee"), False),
+        ((heads, "ee"), True),
+        ((behind, "ef"), True),
+        ((heads, "ee"), True),
+        ((heads, "ef"), False),
+        ((behind, "ee"), False),
+    ):
+        lone.beat(PASSIVE, heads=said[0], digest=said[1])
+        assert (lone.core.divergence is not None) is differ, said
+    told = [note for note in lone.notes if "different entries" in note]
+    assert [note.startswith("no longer seen") for note in told] == [False, True]
 
 
 def test_who_is_dialled_hears_us_at_once() -> None:
@@ -320,15 +397,6 @@ def test_what_depends_on_the_peers_heartbeat_is_told() -> None:
     assert lone.spoken == [lone.core.peer]
 
 
-def test_unanswered_heartbeats_are_not_kept_for_ever() -> None:
-    lone = LoneCore()
-    lone.connect()
-    lone.ticks(1100)
-    assert len(lone.core._sent_s) == 1000
-    lone.beat(PASSIVE)
-    assert len(lone.core._sent_s) == 1
-
-
 def test_we_are_heard_while_our_heartbeats_are_answered() -> None:
     lone = LoneCore()
     assert not lone.core.is_heard_by_peer(lone.now_s)
@@ -341,6 +409,56 @@ def test_we_are_heard_while_our_heartbeats_are_answered() -> None:
     lone.tick(1.0)
     lone.beat(PASSIVE, heard_sequence=12345)
     assert not lone.core.is_heard_by_peer(lone.now_s + 2.0)
+
+
+# A connection that does not carry any more.
+
+
+def unheard_master() -> LoneCore:
+    """The peer goes on speaking, and hears nothing from the second second on."""
+    lone = LoneCore()
+    lone.connect()
+    lone.tick(1.0)
+    lone.beat(PASSIVE)
+    said = lone.last_sequence
+    assert lone.dials == 1
+    for _ in range(2):
+        lone.tick(1.0)
+        lone.beat(PASSIVE, heard_sequence=said)
+    return lone
+
+
+def test_s12_beside_a_doubtful_connection_another_one_is_dialled() -> None:
+    lone = unheard_master()
+    assert lone.dials == 1
+    assert lone.core.deadline_s == lone.now_s + 0.5
+    lone.turn(0.5)
+    assert lone.dials == 2
+    assert lone.closed == []  # It may only be slow.
+    assert lone.core.deadline_s == lone.now_s + 3.0  # How long a dial may take.
+    number = lone.answer()
+    assert lone.closed == [number - 1]
+    assert lone.notes[-1] == (
+        "the peer did not answer for 2.5 s; a new connection stands"
+    )
+    lone.tick(0.5)
+    lone.beat(PASSIVE)
+    lone.tick(1.0)
+    lone.beat(PASSIVE)
+    assert lone.dials == 2
+    assert lone.changes == [(ACTIVE, "S4")]
+
+
+def test_a_dial_beside_a_doubtful_connection_is_tried_once_per_interval() -> None:
+    lone = unheard_master()
+    lone.turn(0.5)
+    lone.core.dial_failed(lone.now_s, refused=False)
+    lone.settle()
+    assert lone.core.deadline_s == lone.now_s + 1.0
+    lone.turn(0.5)
+    assert lone.dials == 2
+    lone.turn(0.5)
+    assert lone.dials == 3
 
 
 # Deadlines.
@@ -613,6 +731,20 @@ def test_s18_s4_applies_to_a_claim() -> None:
     assert claimed(STANDBY, PASSIVE).core.situation.phase == Passive()
 
 
+def test_s18_who_claims_a_promise_may_still_activate() -> None:
+    """Told by a process of ours that is gone. Found by the exploration."""
+    lone = LoneCore(MASTER)
+    lone.peer_promise = "one"
+    lone.tick()
+    lone.answer(WRONG_SECRET[STANDBY])
+    assert not lone.changes
+    assert lone.core.detector.heard_s == lone.now_s
+    lone.peer_promise = None
+    lone.tick(1.0)
+    lone.answer(WRONG_SECRET[STANDBY])
+    assert lone.changes == [(ACTIVE, "S4")]
+
+
 @BOTH_ROLES
 @pytest.mark.parametrize("state", list(State))
 def test_s18_of_equal_roles_both_stay_passive(role: Role, state: State) -> None:
@@ -671,6 +803,26 @@ def test_s18_a_claim_counts_for_nothing_while_the_peer_itself_speaks() -> None:
     assert lone.core.detector.heard_s == lone.now_s - 1.0
 
 
+def test_s18_what_was_claimed_before_a_stall_is_not_believed() -> None:
+    lone = LoneCore(MASTER)
+    lone.tick()
+    # The stranger's hello arrived before this node stood still, and is read after it.
+    lone.core.connection_opened(99, dialled=True, now_s=lone.now_s)
+    stranger = connection(WRONG_SECRET[STANDBY], dialled=False)
+    for effect in lone.settle():
+        if isinstance(effect, SendBytes):
+            list(stranger.receive(effect.data))
+    hello = stranger.take_outbox()
+    lone.turn(2.0)
+    lone.core.data_received(99, hello + framed(pack(Refusal("wrong"))), lone.now_s)
+    lone.settle()
+    assert lone.core.problem == "the peer refuses us: wrong"
+    assert lone.core.situation.phase == Starting()
+    lone.tick()
+    lone.answer(WRONG_SECRET[STANDBY])
+    assert lone.changes == [(ACTIVE, "S4")]
+
+
 def test_s18_who_stops_answering_is_taken_over() -> None:
     lone = claimed(STANDBY, ACTIVE)
     lone.tick(0.5)
@@ -685,6 +837,56 @@ def test_s18_the_problem_is_over_when_the_peer_is_accepted() -> None:
     lone.tick(1.0)
     lone.answer()
     assert lone.core.problem is None
+
+
+# In which format the peer writes (D4).
+
+
+NEWER = attrs.evolve(STANDBY_IDENTITY, event_format=2)
+
+
+def formats(lone: LoneCore) -> list[int | None]:
+    return [e.event_format for e in lone.effects if isinstance(e, PeerWrites)]
+
+
+def test_d4_the_peers_format_is_told_once_and_when_it_changes() -> None:
+    lone = LoneCore()
+    lone.connect()
+    lone.beat(PASSIVE)
+    assert formats(lone) == [1]
+    lone.accept(attrs.evolve(NEWER, instance="s2"))
+    lone.answer(attrs.evolve(NEWER, instance="s2"))
+    assert formats(lone) == [1, 2]
+
+
+def test_d4_that_nobody_is_there_is_known_when_the_window_closes() -> None:
+    lone = LoneCore()
+    lone.ticks(2)
+    assert formats(lone) == []
+    lone.ticks(2)
+    assert formats(lone) == [None]
+    lone.accept(NEWER)
+    assert formats(lone) == [None, 2]
+
+
+def test_d4_what_the_peer_wrote_stays_unreadable_when_it_is_gone() -> None:
+    lone = LoneCore()
+    lone.tick()
+    lone.accept(NEWER)
+    lone.answer(NEWER)
+    lone.ticks(10)
+    assert lone.core.state is ACTIVE
+    assert formats(lone) == [2]
+
+
+def test_d4_the_configured_address_is_believed_before_it_is_accepted() -> None:
+    lone = claimed(MASTER, ACTIVE, event_format=2)
+    assert lone.core.problem is not None
+    assert formats(lone) == [2]
+    lone = LoneCore()
+    lone.tick()
+    lone.accept(attrs.evolve(WRONG_SECRET[STANDBY], event_format=2))
+    assert formats(lone) == []
 
 
 def test_a_stranger_who_goes_on_dialling_does_not_fill_the_log() -> None:

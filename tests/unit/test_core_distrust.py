@@ -5,10 +5,12 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from node.core import URGENT_PAUSE_S, BothActive, CloseConnection, Note
+from node.both_active import LOSERS_LIMIT_S, BothActive
+from node.core import CloseConnection, Note
 from node.link_messages import Goodbye, Head
 from node.roles import Role, State
-from node.situation import FreezeWrites, RunCallbacks
+from node.situation import FreezeWrites, NotHeardByPeer, RunCallbacks
+from node.switch_order import URGENT_PAUSE_S
 from tests.support.lone_core import LoneCore
 
 MASTER, STANDBY = Role.MASTER, Role.STANDBY
@@ -109,14 +111,32 @@ def test_s13_a_goodbye_from_before_a_stall_is_asked_about_first() -> None:
     lone.tick()
     number = lone.accept()
     lone.beat(ACTIVE)
-    lone.answer()
+    dialled = lone.answer()
     lone.now_s += 9.0
     lone.say(Goodbye())
     lone.close(number)
+    lone.close(dialled)
     assert lone.changes == []
     lone.core.dial_failed(lone.now_s, refused=True)
     lone.settle()
     assert lone.changes == [(ACTIVE, "S12")]
+
+
+def test_s13_a_refusal_from_before_a_stall_is_asked_about_first() -> None:
+    """Since then another process may have begun to serve. Found by the exploration."""
+    lone = serving(MASTER)
+    lone.close(max(n for n in lone.ends if not lone.ends[n].dialled))
+    lone.close(max(n for n in lone.ends if lone.ends[n].dialled))
+    lone.turn(0.125)
+    lone.now_s += 9.0
+    before = lone.dials
+    lone.core.dial_failed(lone.now_s, refused=True)
+    lone.settle()
+    assert lone.changes == [(PASSIVE, "S13")]
+    assert lone.dials == before + 1
+    lone.core.dial_failed(lone.now_s, refused=True)
+    lone.settle()
+    assert lone.changes == [(PASSIVE, "S13"), (ACTIVE, "S12")]
 
 
 @BOTH_ROLES
@@ -220,11 +240,82 @@ def both_active(lone: LoneCore) -> list[BothActive]:
 def test_who_gives_way_tells_how_long_both_were_active_and_what_each_knew() -> None:
     lone = serving(STANDBY)
     pass_seconds(lone, 20)
-    ours, theirs = {"master": Head("5-1", "ab")}, {"master": Head("9-2", "cd")}
+    ours = {"master": Head("5-1", "ab")}
     lone.facts = attrs.evolve(lone.facts, heads=ours)
-    lone.beat(ACTIVE, state_age_ms=7250, heads=theirs)
+    # The cut held this up: it does not name all that the peer wrote.
+    lone.beat(ACTIVE, state_age_ms=250, heads={"master": Head("6-1", "aa")})
     assert lone.changes == [(PASSIVE, "S5")]
-    assert both_active(lone) == [BothActive(7.25, ours, theirs)]
+    lone.facts = attrs.evolve(lone.facts, heads={"master": Head("8-1", "aa")})
+    theirs = {"master": Head("9-2", "cd")}
+    lone.beat(ACTIVE, state_age_ms=7250, heads=theirs)
+    assert both_active(lone) == [], "what the peer wrote is not here yet"
+    lone.facts = attrs.evolve(lone.facts, heads=theirs)
+    lone.tick(1.0)
+    (found,) = both_active(lone)
+    assert (found.lasted_s, found.ended_ago_s) == (7.25, 1.0)
+    assert (found.ours, found.theirs, found.complete) == (ours, theirs, True)
+
+
+def test_it_tells_after_a_while_though_what_the_peer_wrote_does_not_come() -> None:
+    lone = serving(STANDBY)
+    lone.beat(ACTIVE, heads={"master": Head("9-2", "cd")})
+    while not both_active(lone):
+        lone.tick(1.0)
+        lone.beat(ACTIVE)
+        assert lone.now_s < 2000.0
+    (found,) = both_active(lone)
+    assert found.ended_ago_s == LOSERS_LIMIT_S
+    assert not found.complete
+
+
+@pytest.mark.parametrize("end", ["stop", "again"])
+def test_nothing_that_is_still_to_be_told_gets_lost(end: str) -> None:
+    lone = serving(STANDBY)
+    lone.beat(ACTIVE, heads={"master": Head("9-2", "cd")})
+    if end == "stop":
+        lone.core.stop()
+        lone.settle()
+    else:
+        lone.say(Goodbye())
+        lone.tick(1.0)
+        assert lone.core.state is ACTIVE
+        lone.beat(ACTIVE, heads={"master": Head("9-2", "cd")})
+    (found,) = both_active(lone)
+    assert not found.complete
+
+
+def test_what_was_known_as_it_became_active_was_before_both_were() -> None:
+    lone = LoneCore(STANDBY)
+    ours = {"master": Head("5-1", "ab"), "standby": Head("6-3", "ef")}
+    lone.facts = attrs.evolve(lone.facts, heads=ours)
+    lone.connect()
+    lone.beat(ACTIVE, heads={"master": Head("7-2", "cd"), "standby": Head("6-2", "ee")})
+    lone.say(Goodbye())
+    lone.tick(1.0)
+    assert lone.core.state is ACTIVE
+    lone.facts = attrs.evolve(lone.facts, heads=ours | {"standby": Head("8-4", "aa")})
+    lone.beat(ACTIVE, heads={})
+    lone.beat(ACTIVE, heads={})
+    (found,) = both_active(lone)
+    assert found.before == {"master": Head("7-2", "cd"), "standby": Head("6-3", "ef")}
+
+
+def test_what_was_known_when_the_peer_was_last_passive_was_before_both_were() -> None:
+    lone = serving(MASTER)
+    ms = 10**14
+    before = {"master": Head(f"{ms}-4", "ab"), "standby": Head(f"{ms}-1", "cd")}
+    lone.facts = attrs.evolve(lone.facts, heads=before)
+    said = before | {"standby": Head(f"{ms}-2", "ee")}
+    lone.beat(PASSIVE, heads=said)
+    ours = before | {"master": Head(f"{ms}-5", "ef")}
+    lone.facts = attrs.evolve(lone.facts, heads=ours)
+    lone.beat(PASSIVE, heads=said)  # The network held it up.
+    lone.beat(ACTIVE, heads={})
+    lone.core.observe(NotHeardByPeer(9.0), lone.now_s)
+    lone.settle()
+    lone.beat(ACTIVE, heads={})
+    (found,) = both_active(lone)
+    assert found.before == said
 
 
 def test_it_waits_for_the_heartbeat_when_a_hello_was_the_first_word() -> None:
@@ -235,7 +326,7 @@ def test_it_waits_for_the_heartbeat_when_a_hello_was_the_first_word() -> None:
     lone.answer()
     assert lone.changes == [(PASSIVE, "S5")]
     assert both_active(lone) == []
-    lone.beat(ACTIVE, state_age_ms=500)
+    lone.beat(ACTIVE, state_age_ms=500, heads={})
     (found,) = both_active(lone)
     assert found.lasted_s == 0.5
 

@@ -160,6 +160,8 @@ def test_while_handing_over_silence_counts_from_the_end_of_the_promise() -> None
     lone.say_step(SwitchStep.CONFIRMED)
     observe(lone, ServiceRetired(TO_STANDBY))
     lone.say_step(SwitchStep.PROMISED)
+    lone.peer_promise = TO_STANDBY.id
+    lone.beat(PASSIVE)
     assert lone.core.deadline_s == lone.now_s + 1.0 + 3.0
     for _ in range(3):
         lone.turn(1.0)

@@ -35,21 +35,21 @@ def test_the_same_position_with_another_digest_is_a_fork() -> None:
     other = attrs.evolve(SAME, heads=_heads(Head("10-3", "ax"), Head("11-2", "bb")))
     found = divergence(SAME, other, own="master")
     assert found is not None
-    assert "stream 'master' has forked" in found
+    assert "stream 'master' has forked" in found.text
 
 
 def test_the_same_position_with_another_id_is_a_fork() -> None:
     other = attrs.evolve(SAME, heads=_heads(Head("10-3", "aa"), Head("12-2", "bb")))
     found = divergence(SAME, other, own="master")
     assert found is not None
-    assert "stream 'standby' has forked" in found
+    assert "stream 'standby' has forked" in found.text
 
 
 def test_a_peer_that_has_more_of_our_own_stream_shows_that_we_lost_events() -> None:
     more = attrs.evolve(SAME, heads=_heads(Head("12-5", "a5"), Head("11-2", "bb")))
     found = divergence(SAME, more, own="master")
     assert found is not None
-    assert "the peer has 5 events of stream 'master', this node only 3" in found
+    assert "the peer has 5 events of stream 'master', this node only 3" in found.text
     assert divergence(SAME, more, own="standby") is None
 
 
@@ -57,7 +57,8 @@ def test_equal_streams_with_unequal_entries_are_a_divergence() -> None:
     other = attrs.evolve(SAME, digest="ee")
     found = divergence(SAME, other, own="master")
     assert found is not None
-    assert "different entries" in found
+    assert "different entries" in found.text
+    assert found.of_entries
 
 
 def test_entries_are_not_compared_between_fold_versions() -> None:

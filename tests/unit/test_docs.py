@@ -34,6 +34,7 @@ from tests.support.served_node import FakeNode
 OPERATORS = Document.read("docs/operators.md")
 EMBEDDERS = Document.read("docs/embedders.md")
 HTTP = Document.read("docs/http.md")
+RELIABILITY = Document.read("docs/reliability.md")
 _CODE = re.compile(r"`([^`]+)`")
 _PLACEHOLDER = re.compile(r"%[.\d]*[a-z]")
 
@@ -59,6 +60,20 @@ def test_the_changelog_begins_with_this_version() -> None:
     found = re.search(r"^## \[(.+?)\]", Document.read("CHANGELOG.md").text, re.M)
     assert found is not None
     assert found[1] == project["version"]
+
+
+def test_every_row_of_the_failure_matrix_names_a_test_that_exists() -> None:
+    there = {
+        f"{path.name}::{name}"
+        for path in (REPOSITORY / "tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text(), re.M)
+    }
+    rows = list(RELIABILITY.rows("Failure"))
+    assert rows
+    for failure, *_, shown_by in rows:
+        named = re.findall(r"`(test_\w+\.py::\w+)`", shown_by)
+        assert named, failure
+        assert set(named) <= there, failure
 
 
 # The configuration file.
@@ -239,3 +254,11 @@ def test_directives_and_replacements_are_found(tmp_path: Path) -> None:
     assert block.directive("exit") == "3"
     assert block.directive("skip") is None
     assert document.replaced(block.text, {"name": "C"}) == "$ C\n"
+
+
+def test_a_section_ends_where_the_next_one_of_its_level_begins(tmp_path: Path) -> None:
+    page = Document(tmp_path / "page.md", "## A\n### B\nb\n#### C\nc\n### D\nd\n## E\n")
+    assert page.section("B").text == "\nb\n#### C\nc\n"
+    assert page.section("D").text == "\nd\n"
+    with pytest.raises(AssertionError, match="no heading 'F'"):
+        page.section("F")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -64,3 +65,38 @@ def test_it_goes_on_after_it_was_realigned(
     job.realign()
     for _ in range(3):
         assert ticks.acquire(timeout=LIMIT_S)
+
+
+def test_at_info_no_line_is_logged_for_its_runs(
+    ticks: threading.Semaphore, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        job = HeartbeatJob(0.02, ticks.release)
+        job.start()
+        for _ in range(3):
+            assert ticks.acquire(timeout=LIMIT_S)
+        job.stop()
+    assert caplog.messages == []
+
+
+def test_a_job_that_fails_is_logged(
+    ticks: threading.Semaphore, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        ticks.release()
+        raise ZeroDivisionError
+
+    job = HeartbeatJob(0.02, fail)
+    job.start()
+    for _ in range(3):  # The first one has been dealt with when the second one runs.
+        assert ticks.acquire(timeout=LIMIT_S)
+    job.stop()
+    assert {record.name for record in caplog.records} == {
+        "apscheduler.executors.netphone"
+    }
+
+
+def test_other_schedulers_log_as_they_did() -> None:
+    HeartbeatJob(1.0, lambda: None)
+    for name in ("apscheduler.scheduler", "apscheduler.executors.default"):
+        assert logging.getLogger(name).level == logging.NOTSET

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from eventstore import StoreUnavailable
+from eventstore import Loss, StoreUnavailable
 from node.http_api import Limits
 from node.http_api.request_values import format_time
 from tests.support.http_client import Api, refusal_of
@@ -58,10 +58,26 @@ def test_an_event_is_shown_in_full(api: Api, node: FakeNode) -> None:
         "vector": {"master": "1767225600000-1"},
         "digest": "01" * 32,
         "recovered": None,
+        "overridden_by": None,
     }
     assert content["events"][1]["time"] == "2026-01-01T00:00:01.000001Z"
     assert content["events"][3]["kind"] == "entry-deleted"
     assert content["events"][3]["value"] is None
+
+
+def test_a_change_that_lost_names_the_one_that_stands_in_its_place(
+    api: Api, node: FakeNode
+) -> None:
+    lost, winner = node.events[1], node.events[0]
+    node.losses = [Loss(lost, winner)]
+    content = api("GET", "/history").json()
+    assert [event["overridden_by"] for event in content["events"]] == [
+        None,
+        str(winner.id),
+        None,
+        None,
+        None,
+    ]
 
 
 def test_pages_go_on_behind_both_origins(api: Api) -> None:
@@ -87,7 +103,7 @@ def test_a_cursor_names_the_newest_event_of_each_origin(
 
 
 def test_pages_end_before_they_get_too_large(node: FakeNode) -> None:
-    small = Api(node, Limits(page_bytes_max=340))
+    small = Api(node, Limits(page_bytes_max=370))
     assert [len(page) for page in pages(small, "limit=100")] == [2, 2, 1]
 
 

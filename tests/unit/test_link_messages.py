@@ -28,12 +28,14 @@ from tests.support.situations import TO_STANDBY
 HELLO = Hello(
     protocol=1,
     oldest=1,
+    event_format=1,
     pair="office",
     role=Role.MASTER,
     state=State.ACTIVE,
     instance="m",
     nonce=bytes(16),
     promise=None,
+    sequence=7,
     version="1.0",
 )
 SWITCH = SwitchMessage(SwitchStep.CONFIRM, TO_STANDBY, "7-3")
@@ -87,6 +89,15 @@ def test_s18_fields_of_a_later_version_are_left_alone(message: Message) -> None:
     assert unpack(repacked(message, weather="rain")) == message
 
 
+@pytest.mark.parametrize(
+    ("field", "default"), [("promise", None), ("version", ""), ("event_format", 1)]
+)
+def test_s18_a_hello_of_an_earlier_version_may_lack(field: str, default: Any) -> None:
+    hello = attrs.evolve(HELLO, promise="one", event_format=7)
+    expected = attrs.evolve(hello, **{field: default})
+    assert unpack(repacked(hello, **{field: ...})) == expected
+
+
 OPTIONAL: dict[str, Any] = {
     "digest": "",
     "entry_count": 0,
@@ -137,6 +148,8 @@ def test_a_heartbeat_without_what_it_needs_is_refused(field: str) -> None:
         (HELLO, "protocol", -1),
         (HELLO, "oldest", 2**63),
         (HELLO, "oldest", 1.0),
+        (HELLO, "event_format", "1"),
+        (HELLO, "event_format", -1),
         (HELLO, "pair", "x" * 1025),
         (HELLO, "pair", b"office"),
         (HELLO, "role", "slave"),

@@ -84,7 +84,7 @@ def test_both_ends_accept_each_other() -> None:
 
 
 def test_a_hello_says_who_we_are_at_that_moment() -> None:
-    said = Greeting(State.ACTIVE, "one")
+    said = Greeting(State.ACTIVE, "one", 7)
     dialler = Connection(MASTER, dialled=True, greeting=lambda: said, rng=Random(5))
     (hello,) = bodies(dialler.take_outbox())
     found = unpack(hello)
@@ -92,20 +92,45 @@ def test_a_hello_says_who_we_are_at_that_moment() -> None:
     assert attrs.evolve(found, nonce=b"") == Hello(
         protocol=link_messages.PROTOCOL_VERSION,
         oldest=link_messages.PROTOCOL_OLDEST,
+        event_format=1,
         pair="office",
         role=Role.MASTER,
         state=State.ACTIVE,
         instance="m",
         nonce=b"",
         promise="one",
+        sequence=7,
         version="1.0",
     )
     assert len(found.nonce) == 16
 
 
+@pytest.mark.parametrize(
+    "later", [Greeting(State.ACTIVE, None, 8), Greeting(State.PASSIVE, "one", 8)]
+)
+def test_what_a_hello_said_holds_when_the_dial_is_accepted(later: Greeting) -> None:
+    """Or both nodes could become active. Found by the exploration."""
+    said = [later, Greeting(State.PASSIVE, None, 7)]
+    dialler = connection(MASTER, dialled=True)
+    listener = Connection(STANDBY, dialled=False, greeting=said.pop, rng=Random(5))
+    list(listener.receive(dialler.take_outbox()))
+    list(dialler.receive(listener.take_outbox()))
+    with pytest.raises(RemoteProtocolError, match="hello does not hold"):
+        list(listener.receive(dialler.take_outbox()))
+    assert not listener.take_outbox()
+
+
+def test_a_heartbeat_between_hello_and_proof_changes_nothing() -> None:
+    said = [Greeting(State.PASSIVE, None, 8), Greeting(State.PASSIVE, None, 7)]
+    dialler = connection(MASTER, dialled=True)
+    listener = Connection(STANDBY, dialled=False, greeting=said.pop, rng=Random(5))
+    exchange(dialler, listener)
+    assert dialler.is_open
+
+
 def test_no_two_hellos_have_one_nonce() -> None:
     rng = Random(5)
-    said = Greeting(State.PASSIVE, None)
+    said = Greeting(State.PASSIVE, None, 0)
     hellos = {
         Connection(MASTER, dialled=True, greeting=lambda: said, rng=rng).take_outbox()
         for _ in range(10)
@@ -217,7 +242,9 @@ def test_s18_neighbouring_protocol_versions_go_on_watching_each_other(
         (incident,) = listener.receive(hello)
         assert isinstance(incident, Greeted)
     else:
-        with pytest.raises(Unacceptable, match=f"versions 1 and {protocol}"):
+        with pytest.raises(
+            Unacceptable, match=f"1 to 1 here, {oldest} to {protocol} at the other node"
+        ):
             list(listener.receive(hello))
 
 

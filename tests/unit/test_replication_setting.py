@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from eventstore import JsonValue, Kind
-from node.replication_setting import ReplicationSetting
+from node.replication_setting import ReplicationSetting, why_unreadable
 from tests.support.histories import MASTER, History
 
 ON, OFF = ReplicationSetting(3, True), ReplicationSetting(3, False)
@@ -78,3 +78,18 @@ def test_of_any_two_settings_at_most_one_yields() -> None:
     for one, two in itertools.permutations(settings, 2):
         assert one.yields_to(two) is not two.yields_to(one)
     assert attrs.fields(ReplicationSetting).revision.type is not None
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [(0, 1), (1, 1), (1, 2), (1, 9)])
+def test_d4_every_older_format_is_read(theirs: int, ours: int) -> None:
+    assert why_unreadable(theirs, ours) is None
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [(2, 1), (9, 1)])
+def test_d4_a_newer_format_is_not_read_and_both_are_named(
+    theirs: int, ours: int
+) -> None:
+    assert why_unreadable(theirs, ours) == (
+        f"the peer writes events of format {theirs}, this node reads up to format {ours}; "
+        "update this node"
+    )

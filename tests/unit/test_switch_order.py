@@ -33,6 +33,8 @@ WELL = OwnFacts(
     calls=0,
     link_open=True,
     heard_by_peer=True,
+    event_format=1,
+    peer_format=1,
 )
 STANDBY_PASSIVE = attrs.evolve(
     HEARTBEAT, role=STANDBY, state=State.PASSIVE, problems={}
@@ -95,6 +97,39 @@ def test_each_reason_by_itself(
     assert failed_prechecks(active(MASTER), facts, heartbeat) == (reason,)
 
 
+@pytest.mark.parametrize(
+    ("giver", "older", "refused"),
+    [
+        (MASTER, MASTER, False),
+        (MASTER, STANDBY, True),
+        (STANDBY, STANDBY, False),
+        (STANDBY, MASTER, True),
+    ],
+)
+def test_d4_only_the_giver_may_be_too_old_to_read_the_other_one(
+    giver: Role, older: Role, refused: bool
+) -> None:
+    formats = (1, 2) if older is MASTER else (2, 1)
+    own = attrs.evolve(
+        WELL,
+        replicating=older is not MASTER,
+        event_format=formats[0],
+        peer_format=formats[1],
+    )
+    standby = STANDBY_PASSIVE if giver is MASTER else STANDBY_ACTIVE
+    standby = attrs.evolve(standby, replicating=older is not STANDBY)
+    now = active(MASTER) if giver is MASTER else passive(MASTER)
+    found = failed_prechecks(now, own, standby)
+    reason = f"replication into the {older} stands still; see its status"
+    assert found == ((reason,) if refused else ())
+
+
+def test_d4_a_giver_that_reads_its_taker_must_do_so() -> None:
+    for peer_format in (None, 1):
+        own = attrs.evolve(WELL, replicating=False, peer_format=peer_format)
+        assert len(failed_prechecks(active(MASTER), own, STANDBY_PASSIVE)) == 1
+
+
 def test_a_standby_that_was_never_heard_is_not_connected() -> None:
     reasons = failed_prechecks(active(MASTER), WELL, None)
     assert reasons == ("the standby is not connected",)
@@ -146,6 +181,8 @@ def test_all_reasons_come_at_once() -> None:
         calls=0,
         link_open=True,
         heard_by_peer=False,
+        event_format=1,
+        peer_format=None,
     )
     peer = attrs.evolve(STANDBY_PASSIVE, ready=False, replicating=False)
     now = Situation(STANDBY, LIMITS, Active())

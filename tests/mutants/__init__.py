@@ -1,0 +1,1 @@
+"""Deliberate breaks of the code that decides, each of which some test must notice."""
