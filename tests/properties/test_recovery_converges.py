@@ -1,0 +1,305 @@
+"""D9: whatever the two Redis servers forget, and whatever is written meanwhile, both nodes end
+with everything that either server still had, once, and agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+import attrs
+import fakeredis
+from hypothesis import event as event_seen
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eventstore import (
+    Change,
+    Delete,
+    Event,
+    EventStoreError,
+    Kind,
+    NoSuchEntry,
+    Origin,
+    Put,
+    Replication,
+    SecondWriter,
+    StoreUnavailable,
+    StreamForked,
+)
+from tests.contracts.convergence import check, events, written
+from tests.contracts.nodes import Clock, Node
+from tests.properties.pairs import any_origin, keys
+from tests.support.crash_points import Fault, Killed, Life
+from tests.support.histories import MASTER, ORIGINS, PAIR, STANDBY, other
+
+ROUND_COUNT_MAX = 8
+
+
+@attrs.frozen
+class Write:
+    """Change entries, by a clock that stands anywhere."""
+
+    origin: Origin
+    changes: Sequence[Change]
+    ms: int
+
+
+@attrs.frozen
+class Turn:
+    """Reach the peer's Redis: recover, then take the next few events; maybe die at a call."""
+
+    origin: Origin
+    count: int
+    fault: Fault
+    fault_at: int | None
+
+
+@attrs.frozen
+class Forget:
+    """Redis is as it was some changes ago; or empty. With the machine, the process dies."""
+
+    origin: Origin
+    back: int | None
+    process_dies: bool
+    connections_end: bool
+    """Not when somebody deletes it all by hand."""
+
+
+@attrs.frozen
+class Restart:
+    origin: Origin
+    peer_is_there: bool
+
+
+@attrs.frozen
+class Look:
+    """The health check, and a heartbeat of the peer."""
+
+    origin: Origin
+
+
+Action = Write | Turn | Forget | Restart | Look
+
+changes = st.builds(Put, keys, st.integers(0, 5)) | st.builds(Delete, keys)
+writes = st.builds(
+    Write, any_origin, st.lists(changes, min_size=1, max_size=3), st.integers(0, 9)
+)
+whole_turns = st.builds(
+    Turn, any_origin, st.integers(1, 4), st.just(Fault.DIES_BEFORE), st.none()
+)
+turns = st.builds(
+    Turn, any_origin, st.integers(1, 4), st.sampled_from(Fault), st.integers(1, 30)
+)
+losses = st.builds(
+    Forget, any_origin, st.none() | st.integers(1, 12), st.booleans(), st.booleans()
+)
+restarts = st.builds(Restart, any_origin, st.booleans())
+looks = st.builds(Look, any_origin)
+anything = st.one_of(writes, whole_turns, turns, losses, restarts, looks)
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> list[Action]:
+    """A history that is replicated in part, a loss, what is written in ignorance, and more."""
+    story: list[Action] = draw(st.lists(writes | whole_turns, min_size=4, max_size=12))
+    for _ in range(draw(st.integers(1, 2))):
+        lost = draw(losses)
+        here = st.just(lost.origin)
+        story.append(lost)
+        story += draw(
+            st.lists(
+                st.builds(
+                    Write,
+                    here,
+                    st.lists(changes, min_size=1, max_size=3),
+                    st.integers(0, 9),
+                )
+                | looks,
+                max_size=3,
+            )
+        )
+        story += draw(st.lists(anything, max_size=6))
+    return story
+
+
+class Side:
+    """A node whose Redis may forget and whose process may end."""
+
+    def __init__(
+        self,
+        origin: Origin,
+        server: fakeredis.FakeServer,
+        peers: fakeredis.FakeServer,
+    ) -> None:
+        self.origin = origin
+        self.clock = Clock(5)
+        self.life = Life(Fault.DIES_BEFORE)
+        self.node = Node(
+            lambda: fakeredis.FakeRedis(server=server),
+            origin,
+            self.clock,
+            self.life.streams,
+            applied_within_s=0.0,
+        )
+        self._source = self.life.streams(
+            fakeredis.FakeRedis(server=peers), PAIR, name="the peer's Redis"
+        )
+        self._past: list[dict[bytes, bytes]] = []
+        self._start_count = 0
+        self.was_put_back = False
+        """Whether Redis became an older one under a process that lived on."""
+        self.steps = self._new_steps()
+        self.remember()
+
+    def _new_steps(self) -> Replication:
+        return Replication(
+            self.node.store,
+            self._source,
+            own=self.origin,
+            peer=other(self.origin),
+            now_s=lambda: 0.0,
+        )
+
+    def restart(self, *, peer_is_there: bool) -> None:
+        """As `NetPhoneNode.start` does it."""
+        self.life.fault_at = None
+        self.node.restart()
+        self.steps = self._new_steps()
+        if peer_is_there:
+            with suppress(StoreUnavailable, StreamForked):
+                self.steps.recover()
+        self._start_count += 1
+        with suppress(StoreUnavailable):
+            self.node.store.record(
+                Kind.STREAM_OPENED, {"number": self._start_count}, actor="node"
+            )
+
+    def remember(self) -> None:
+        client = self.node.client
+        self._past.append({key: client.dump(key) or b"" for key in client.scan_iter()})
+
+    def forget(self, back: int | None) -> None:
+        client = self.node.client
+        client.flushdb()
+        if back is None:
+            return
+        for key, value in self._past[max(0, len(self._past) - 1 - back)].items():
+            client.restore(key, 0, value)
+
+    def turn(self, turn: Turn) -> None:
+        life = self.life
+        life.page_count_max = turn.count
+        life.fault, life.fault_at = turn.fault, None
+        if turn.fault_at is not None:
+            life.fault_at = life.call_count + turn.fault_at
+        try:
+            self.steps.turn(None, allowed)
+        except Killed:
+            self.restart(peer_is_there=False)
+        except SecondWriter:
+            raise
+        except EventStoreError as error:
+            self.steps.pause(str(error))
+        life.fault_at = life.page_count_max = None
+
+    def look(self, peer: Side) -> None:
+        head = peer.node.store.snapshot.heads[self.origin]
+        with suppress(StoreUnavailable):
+            self.node.store.settle()
+            self.node.store.check()
+            self.node.store.compare_own(head.id, head.digest)
+
+
+@contextmanager
+def allowed() -> Iterator[bool]:
+    yield True
+
+
+class Pair:
+    """Both, and what either Redis has that must not be lost."""
+
+    def __init__(self) -> None:
+        servers = {origin: fakeredis.FakeServer(version=(7,)) for origin in ORIGINS}
+        self.sides = {
+            origin: Side(origin, servers[origin], servers[other(origin)])
+            for origin in ORIGINS
+        }
+        self._must_stay: list[Event] = []
+
+    def do(self, action: Action) -> None:
+        side = self.sides[action.origin]
+        try:
+            self._do(action, side, self.sides[other(action.origin)])
+        except SecondWriter:
+            # A live process whose Redis is put back to before its own beginning cannot tell
+            # this from a second one. It ends, and is started again.
+            assert side.was_put_back
+            side.restart(peer_is_there=True)
+        side.remember()
+
+    def _do(self, action: Action, side: Side, peer: Side) -> None:
+        match action:
+            case Write(_, changes, ms):
+                side.clock.ms = ms
+                with suppress(NoSuchEntry, StoreUnavailable):
+                    self._must_stay += side.node.store.append(changes, actor="jane")
+            case Turn():
+                side.turn(action)
+            case Forget(_, back, process_dies, connections_end):
+                side.forget(back)
+                side.was_put_back |= not process_dies and back is not None
+                self._forgotten()
+                for one in (side, peer) if connections_end else ():
+                    one.steps.pause("the connection was lost")
+                if process_dies:
+                    side.restart(peer_is_there=False)
+                else:
+                    # The health check is never far. Before it, an append could follow
+                    # another event that has the very id of the last one.
+                    side.look(peer)
+            case Restart(_, peer_is_there):
+                side.restart(peer_is_there=peer_is_there)
+            case Look():
+                side.look(peer)
+
+    def _forgotten(self) -> None:
+        still = {
+            written(event)
+            for side in self.sides.values()
+            for origin in ORIGINS
+            for event in events(side.node, origin)
+        }
+        self._must_stay = [e for e in self._must_stay if e.digest in still]
+
+    def settle(self) -> None:
+        """Let both go on undisturbed until nothing changes any more."""
+        for _ in range(ROUND_COUNT_MAX):
+            for origin in ORIGINS:
+                self.do(Look(origin))
+                self.do(Turn(origin, 100, Fault.DIES_BEFORE, None))
+        for side in self.sides.values():
+            assert side.steps.progress.problem is None, side.steps.progress
+            assert side.node.store.hindrance is None
+
+    def check(self) -> None:
+        self.settle()
+        master, standby = (self.sides[origin].node for origin in (MASTER, STANDBY))
+        check(master, standby, self._must_stay)
+
+
+@settings(max_examples=150)
+@given(stories())
+def test_whatever_redis_forgets_both_nodes_agree_on_all_that_is_left(
+    actions: list[Action],
+) -> None:
+    pair = Pair()
+    for action in actions:
+        pair.do(action)
+    pair.check()
+    for side in pair.sides.values():
+        for event in side.node.store.recent(Kind.STREAM_RECOVERED):
+            assert isinstance(event.value, dict)
+            for what, count in event.value.items():
+                if count:
+                    event_seen(f"recovered: {what}")
