@@ -18,8 +18,9 @@ READY := $(VENV)/.ready
 run: $(READY)
 	@exec $(BIN)/python -m node pair
 
+# A file of tests runs in one process: what its tests share is made once.
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 explore: $(READY)
 	$(BIN)/python -m tests.exploration

@@ -1,4 +1,4 @@
-"""Ports for servers of tests, each given out once in a run.
+"""Ports for servers of tests, each given out once in a run, whichever worker asks.
 
 They lie below the range from which the kernel picks ports for outgoing connections, so a
 port found free is still free when its server starts. Runs at the same time begin at
@@ -9,16 +9,27 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 from node.pair.ports import PairPorts, is_free
 
 _SINGLE = range(10_000, 20_000)
 _PAIRS = range(20_000, 31_900, 100)
 
-_singles = itertools.islice(
-    itertools.cycle(_SINGLE), os.getpid() * 331 % len(_SINGLE), None
-)
-_bases = itertools.islice(itertools.cycle(_PAIRS), os.getpid() % len(_PAIRS), None)
+T = TypeVar("T")
+
+
+def _share(candidates: Sequence[T], first: int) -> Iterator[T]:
+    """All `candidates` round and round, but none that another worker of this run gets."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    worker_count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    mine = candidates[worker::worker_count]
+    return itertools.islice(itertools.cycle(mine), first % len(mine), None)
+
+
+_singles = _share(_SINGLE, os.getpid() * 331)
+_bases = _share(_PAIRS, os.getpid())
 
 
 def free_port() -> int:
