@@ -143,6 +143,8 @@ class PairWorld(World):
         place = self.redis[role]
         before = self.identities(role)
         place.restore(content)
+        if self.is_running(role):
+            self.nodes[role].file_changed = True
         gone = before - self.identities(role)
         known = len(self.ledger.lost)
         self._look_for(gone)
@@ -203,7 +205,7 @@ class PairWorld(World):
         """
         own = Origin(node.role.value)
         ends = identities(own, self.stored(node.role, own)[-1:])
-        if ends & node.memory:
+        if ends & node.memory or not node.file_changed:
             self.fail(f"{node.role}: {node.store.broken}")
         self.counts["a file of unknown events"] += 1
 

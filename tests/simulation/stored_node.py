@@ -162,6 +162,8 @@ class StoredNode(Node):
         self.service_states: list[State] = []
         """What its callbacks were told."""
         self._held: set[Identity] = set()
+        self.file_changed = False
+        """Whether Redis came back with another file while this process ran."""
         self._problem: str | None = None
         self._probing = self._checking = False
         self._ready = False
