@@ -140,6 +140,7 @@ class NetPhoneNode:
             store=self._store,
             source=self._replication.source,
             replicates=lambda: self._shells.replication.current.enabled,
+            unreadable=lambda: self._shells.unreadable,
             await_replicated=self._shells.await_replicated,
             view=lambda: self._runtime.view,
             announce=lambda: self._runtime.post(Announce()),

@@ -31,6 +31,8 @@ class OwnFacts:
     replication_enabled: bool
     hindrance: str | None
     """Why it takes no changes: its own lost events come back first."""
+    unreadable: str | None
+    """Why the master's events could not be applied here (D4)."""
     is_switching: bool
     link_open: bool
 
@@ -48,6 +50,8 @@ def failed_checks(own: OwnFacts, peer: PeerFacts | None) -> tuple[str, ...]:
         found.append("a switch is under way")
     if own.hindrance is not None:
         found.append(own.hindrance)
+    if own.unreadable is not None:
+        found.append(own.unreadable)
     if peer is None or not own.link_open:
         return (*found, "the master is not connected")
     if peer.replication_enabled and not own.replication_enabled:

@@ -68,13 +68,15 @@ class Resyncing:
         store: EventStore,
         source: Streams,
         replicates: Callable[[], bool],
+        unreadable: Callable[[], str | None],
         await_replicated: Callable[[EventId, float], bool],
         view: Callable[[], View],
         announce: Callable[[], object],
         clock: Clock,
         take_over_limit_s: float = TAKE_OVER_LIMIT_S,
     ) -> None:
-        """`source` is the master's Redis; `replicates` tells the setting of this node.
+        """`source` is the master's Redis; `replicates` tells the setting of this node,
+        `unreadable` why it could not apply the master's events.
 
         `await_replicated` waits until the master has an event of ours, up to so many seconds.
         """
@@ -83,6 +85,7 @@ class Resyncing:
         self._store = store
         self._source = source
         self._replicates = replicates
+        self._unreadable = unreadable
         self._await_replicated = await_replicated
         self._view = view
         self._announce = announce
@@ -234,6 +237,7 @@ class Resyncing:
             state=view.state,
             replication_enabled=self._replicates(),
             hindrance=self._store.hindrance,
+            unreadable=self._unreadable(),
             is_switching=view.switch_step is not None,
             link_open=view.connected,
         )

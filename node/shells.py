@@ -86,9 +86,8 @@ class Shells:
         self._peer: Heartbeat | None = None
         self._compared_with: str | None = None
         """The peer's process whose copy of the own stream was found to be a part of it."""
-        self._unreadable: str | None = "which format the peer writes is not known yet"
+        self.unreadable: str | None = "which format the peer writes is not known yet"
         """Why its events are not copied although replication is on."""
-        """The peer's process whose copy of the own stream was looked at."""
         self._wanted_by_peer = START
         self.replication = PairSetting(
             Kind.REPLICATION_CHANGED,
@@ -359,7 +358,7 @@ class Shells:
         why = None if theirs is None else why_unreadable(theirs, FORMAT_VERSION)
         if why is not None:
             _log.error("replication stands still: %s", why)
-        self._unreadable = why
+        self.unreadable = why
         self.bookkeeping.submit(self.replication.apply)
 
     def _check_own(self, heartbeat: Heartbeat) -> None:
@@ -383,8 +382,12 @@ class Shells:
         self.bookkeeping.submit(compare)
 
     def _read_on_request(self, heartbeat: Heartbeat) -> None:
-        """The standby wants its stream to be read before its data are replaced (D12)."""
-        wanted = EventId.parse(heartbeat.read_up_to)
+        """The standby wants its stream to be read before its data are replaced (D12).
+
+        Not if this version could not apply it (D4): the standby then gives up.
+        """
+        asked = EventId.parse(heartbeat.read_up_to)
+        wanted = asked if self.unreadable is None else START
         if wanted != self._wanted_by_peer:
             self._wanted_by_peer = wanted
             self.bookkeeping.submit(lambda: self._replicator.read_up_to(wanted))
@@ -426,7 +429,7 @@ class Shells:
         return EventId.parse(head.id) if head else EventId(0, 0)
 
     def _apply_replication(self) -> None:
-        setting, why_not = self.replication, self._unreadable
+        setting, why_not = self.replication, self.unreadable
         enabled = setting.current.enabled and setting.peers.enabled
         self._replicator.set_enabled(enabled and why_not is None, problem=why_not)
         self._announce()

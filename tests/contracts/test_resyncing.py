@@ -50,6 +50,7 @@ class Standby:
             store=standby.store,
             source=master.streams,
             replicates=lambda: False,
+            unreadable=lambda: None,
             await_replicated=self._await_replicated,
             view=lambda: self.view,
             announce=lambda: self.announced.append(self.resyncing.wanted),

@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -203,6 +204,41 @@ def test_an_older_node_is_not_switched_to_but_replaces_a_newer_one_that_fails(
         assert (node.value("users/early"), node.value("users/late")) == (1, 2)
         told = {(str(origin), str(event_id)) for origin, event_id in ids_told(node)}
         assert {("master", early), ("standby", late)} <= told
+
+
+@pytest.mark.parametrize("newer", Role)
+def test_no_node_takes_for_a_resync_what_it_could_not_apply(
+    versioned: Versioned, newer: Role
+) -> None:
+    pair, versions = versioned.pair, versioned.versions
+    versions.install(newer, "newer")
+    for node in pair.nodes.values():
+        node.start()
+    assert pair.wait_until_settled() is pair.master
+    check_stage(pair)
+    pair.master.http.post("/replication", json={"enabled": False})
+    pair.standby.wait_until(lambda n: not replication(n)["enabled"], "the setting")
+    if newer is Role.MASTER:
+        refused = run_admin(pair, pair.standby, "replication", "resync")
+        assert refused.exit_code == 3
+        assert TOO_OLD in refused.err
+        return
+    alone = pair.standby.put("users/alone", 1)
+    with ThreadPoolExecutor(1) as pool, Looking(pair) as looking:
+        ordered = pool.submit(run_admin, pair, pair.standby, "replication", "resync")
+        pair.standby.wait_until(
+            lambda n: "until the master has our" in (replication(n)["resync"] or ""),
+            "the request",
+        )
+        from_s = looking.span_s()
+        wait_until(lambda: looking.span_s() > from_s + 2.0, LIMIT_S, "many heartbeats")
+        told = {(str(o), str(event_id)) for o, event_id in ids_told(pair.master)}
+        assert ("standby", alone) not in told
+        pair.master.kill()
+        run = ordered.result()
+    assert run.exit_code == 5
+    assert "given up, and nothing was changed: " in run.err
+    assert pair.standby.value("users/alone") == 1
 
 
 def lines(pair: PairProcesses, node: NodeProcess, topic: str) -> list[str]:

@@ -16,6 +16,7 @@ OWN = OwnFacts(
     state=State.PASSIVE,
     replication_enabled=False,
     hindrance=None,
+    unreadable=None,
     is_switching=False,
     link_open=True,
 )
@@ -34,6 +35,7 @@ def test_a_passive_standby_with_replication_off_may_be_resynchronised() -> None:
         ({"replication_enabled": True}, {}, "replication is on; switch it off"),
         ({"is_switching": True}, {}, "a switch is under way"),
         ({"hindrance": "it lost events"}, {}, "it lost events"),
+        ({"unreadable": "of a newer format"}, {}, "of a newer format"),
         ({"link_open": False}, {}, "the master is not connected"),
         ({}, {"replication_enabled": True}, "still on at the master"),
         ({}, {"ready": False}, "the master is not ready"),
@@ -55,14 +57,15 @@ def test_all_reasons_are_given_at_once() -> None:
         state=State.ACTIVE,
         replication_enabled=True,
         hindrance="it lost events",
+        unreadable="of a newer format",
         is_switching=True,
         link_open=True,
     )
     sick = attrs.evolve(MASTER, ready=False, problems={"redis": "away"})
     found = failed_checks(own, sick)
-    assert len(found) == 6
+    assert len(found) == 7
     assert found[-1] == "the master is not ready; redis: away"
-    assert len(failed_checks(own, None)) == 6
+    assert len(failed_checks(own, None)) == 7
 
 
 def test_a_master_that_was_never_heard_is_not_connected() -> None:
