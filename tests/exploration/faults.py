@@ -67,7 +67,13 @@ class Faults:
             if all(network.up):
                 rest = self._pairs.spend(rest, "resets")
             yield ("loses its connection", place), rest
-        if left.verdicts and view.can_lose and self._pairs.views[pair[1 - place]].alive:
+        other = self._pairs.views[pair[1 - place]]
+        speaks = network.stands[place] and network.dials[place] is None
+        hear = all(network.up) and view.awake and other.awake
+        if left.redials and speaks and hear:
+            beside = self._pairs.spend(self._world.greet(pair, place), "redials")
+            yield ("dials beside its connection", place), beside
+        if left.verdicts and view.can_lose and other.alive:
             for wrong in self._world.lose(pair, place, Evidence.REFUSED):
                 spent = self._pairs.spend(wrong, "verdicts")
                 yield ("wrongly calls its peer gone", place), spent

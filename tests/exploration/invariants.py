@@ -69,7 +69,7 @@ class Invariants:
         if network.switch_count > earlier.switch_count:
             if move[0] == URGENT:
                 yield Invariant.MINUTE, not views[before[move[1]]].tried
-            elif not earlier.used and self._settled:
+            elif not (earlier.used or any(earlier.dials)) and self._settled:
                 end = self.end(self._pairs.healed(after))
                 yield Invariant.CARRIED_OUT, views[end[0]].active is not was[0]
         for place, causes in self._pairs.causes:

@@ -51,6 +51,8 @@ class Budget:
     """In order, with a goodbye."""
     resets: int = 0
     """A connection ends, and is dialled again."""
+    redials: int = 0
+    """A connection is doubted, and another one dialled beside it."""
     losses: int = 0
     """A single message gets lost."""
     repeats: int = 0
@@ -142,7 +144,9 @@ class Network:
 SWITCH_COUNT_MAX = 9
 """Once healed, switches need no names of their own: nothing of an older one is under way."""
 _DISTURBING = frozenset({"cuts", "verdicts"})
-_HARMLESS = frozenset({"resets", "losses", "repeats", "pauses", "isolations"})
+_HARMLESS = frozenset(
+    {"resets", "redials", "losses", "repeats", "pauses", "isolations"}
+)
 
 
 def put(pair: tuple[_T, _T], place: int, value: _T) -> tuple[_T, _T]:

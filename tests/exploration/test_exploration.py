@@ -56,6 +56,7 @@ EACH_WEAKENED = pytest.mark.parametrize(
         ("PROMISE_OF_A_CLAIM_IGNORED", "claims, switch, crash", Invariant.NEVER_TWO),
         ("OLD_REFUSAL_COUNTS", "stall, crash", Invariant.NEVER_TWO),
         ("NO_ROLL_BACK", "switch", Invariant.NEEDLESS),
+        ("HELLO_NEED_NOT_HOLD", "switch, redial", Invariant.NEEDLESS),
         ("SWITCHING_BACK", "calm", Invariant.CALM),
         ("UNCONFIRMED", "switch", Invariant.CARRIED_OUT),
         ("PROMISE_IGNORED", "switch", Invariant.CARRIED_OUT),

@@ -124,18 +124,20 @@ class World:
         """Whether a message has arrived."""
         other = 1 - place
         arrived = pair[2 + other] and network.up[other]
-        return bool(arrived) and self.views[pair[place]].awake
+        answer = network.dials[other]
+        superseded = answer is not None and answer.accepted
+        return bool(arrived) and not superseded and self.views[pair[place]].awake
 
     def _dial(self, pair: Pair, place: int, network: Network) -> Moves:
         """Hello, proof, and the answer to it."""
         other = 1 - place
-        if network.stands[place] or not all(network.up):
+        answer = network.dials[place]
+        if (network.stands[place] and answer is None) or not all(network.up):
             return
         view, peer = self.views[pair[place]], self.views[pair[other]]
-        answer = network.dials[place]
         if answer is None:
             if peer.awake and view.awake:
-                yield ("dials", place), self._greet(pair, place)
+                yield ("dials", place), self.greet(pair, place)
         elif answer.claim:
             if view.awake:
                 yield ("hears a claim", place), self._claim(pair, place, answer)
@@ -145,7 +147,8 @@ class World:
         elif view.awake:
             yield ("is answered", place), self._answer(pair, place, answer)
 
-    def _greet(self, pair: Pair, place: int) -> Pair:
+    def greet(self, pair: Pair, place: int) -> Pair:
+        """Its dial is answered with a hello."""
         other = 1 - place
         word = self.views[pair[other]].word
         older_count = len(self.pairs.queues.values[pair[2 + other]])
@@ -195,8 +198,9 @@ class World:
 
     def _answer(self, pair: Pair, place: int, answer: Answer) -> Pair:
         other, word, overtaken = 1 - place, answer.word, answer.overtaken
+        # What it said since then was on a connection that is superseded.
         pair = self.pairs.changed(
-            self._answered(pair, place),
+            self.pairs.cleared(self._answered(pair, place), place),
             ("stand", place),
             lambda network: network.with_connection(place, True),
         )
