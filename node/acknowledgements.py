@@ -20,6 +20,12 @@ class Acknowledgements:
 
     interval_s: float
     """How often either side speaks."""
+    unproved_after_s: float
+    """How long a new connection may take to carry anything.
+
+    Longer than the peer takes to count as lost and, not being heard, to yield (S20): the answer
+    to a dial counts as a word of it.
+    """
     heard_s: float | None = None
     """When the last of what the peer has heard was sent; None: nothing yet."""
     _sent_s: dict[int, float] = attrs.field(factory=dict)
@@ -28,6 +34,8 @@ class Acknowledgements:
     """The last sequence that was acknowledged."""
     _carried_s: float | None = None
     """When the present connection last proved to carry; None: it never did."""
+    _connected_s: float = 0.0
+    """When the present connection began to carry what we send."""
 
     def sent(self, sequence: int, now_s: float) -> None:
         """A heartbeat is on its way; sequences only grow."""
@@ -47,9 +55,9 @@ class Acknowledgements:
         if sequence > self._newest:
             self._newest, self._carried_s = sequence, now_s
 
-    def connected(self) -> None:
+    def connected(self, now_s: float) -> None:
         """A new connection carries from now on what we send."""
-        self._carried_s = None
+        self._connected_s, self._carried_s = now_s, None
 
     def peer_began(self, now_s: float) -> None:
         """The peer's process is another one: nothing was said to it yet."""
@@ -64,6 +72,7 @@ class Acknowledgements:
         """We stood still: what was not read meanwhile is nobody's silence (S13)."""
         if self.heard_s is not None:
             self.heard_s = now_s
+        self._connected_s = now_s
         if self._carried_s is not None:
             self._carried_s = now_s
 
@@ -80,6 +89,8 @@ class Acknowledgements:
         two nodes would doubt whose heartbeats just cross. None: there is no doubt.
         """
         missing_s = next((s for n, s in self._sent_s.items() if n > self._newest), None)
-        if self._carried_s is None or missing_s is None:
+        if missing_s is None:
             return None
+        if self._carried_s is None:
+            return max(self._connected_s, missing_s) + self.unproved_after_s
         return max(self._carried_s, missing_s) + DOUBT_INTERVALS * self.interval_s

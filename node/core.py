@@ -238,7 +238,9 @@ class Core:
         self._sequence = 0
         self._spoke_s = now_s
         """When a heartbeat was last due and, if there was a connection, sent."""
-        self._acknowledgements = Acknowledgements(config.heartbeat_interval_s)
+        self._acknowledgements = Acknowledgements(
+            config.heartbeat_interval_s, unproved_after_s=2 * config.peer_lost_after_s
+        )
         self._told: tuple[State, str | None] | None = None
         self._refusals_from_s = now_s
         self._refusal_count = 0
@@ -737,7 +739,7 @@ class Core:
             self._effects.append(Note(text))
         self._supersede(self._outgoing, number)
         self._outgoing, self._dialling = number, False
-        self._acknowledgements.connected()
+        self._acknowledgements.connected(now_s)
 
     def _meet_instance(self, number: int, instance: str, now_s: float) -> None:
         """The peer's process is another one: nothing of the old one counts."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 
 from node.roles import Role
-from tests.support.processes import FAST, PairProcesses
+from tests.support.processes import FAST, NodeProcess, PairProcesses
 from tests.support.proxies import End
 from tests.support.redis_servers import require_redis
 from tests.support.told import events_told
@@ -46,6 +47,17 @@ def state_changes(pair: PairProcesses) -> list[object]:
     return [e.id for e in events_told(pair.master) if e.kind == "state-changed"]
 
 
+def await_words_of_peer(node: NodeProcess) -> None:
+    """Wait until the peer was heard three times: by then each side has answered the other."""
+    ago_s = [0.0]
+
+    def heard_thrice() -> bool:
+        ago_s.append(node.status()["peer"]["heard_ago_s"])
+        return sum(later < before for before, later in pairwise(ago_s)) >= 3
+
+    wait_until(heard_thrice, LIMIT_S, f"three heartbeats to arrive at {node}")
+
+
 def test_a_link_that_breaks_and_returns_changes_no_state(pair: PairProcesses) -> None:
     before = state_changes(pair)
     proxies = pair.link_proxies.values()
@@ -80,13 +92,7 @@ def test_connections_that_end_untold_change_no_state(
             "each node to have dialled anew",
         )
         for node in pair.nodes.values():
-            node.wait_until(
-                lambda n: (
-                    {"connected": True, "hears_us": True}.items()
-                    <= n.status()["peer"].items()
-                ),
-                "the link",
-            )
+            await_words_of_peer(node)
     assert pair.active() is pair.master
     assert state_changes(pair) == before
 
@@ -103,8 +109,11 @@ def test_a_master_that_is_not_heard_yields_to_the_standby_that_took_over(
     pair.heal()  # What the master said while it was active arrives now.
     pair.wait_until_settled()
     pair.wait_until_equal()
-    recorded = [e.value for e in events_told(pair.master) if e.kind == "both-active"]
-    assert recorded, "both were active until the master had yielded"
+    wait_until(
+        lambda: [e for e in events_told(pair.master) if e.kind == "both-active"],
+        LIMIT_S,
+        "the record that both were active until the master had yielded",
+    )
 
 
 def test_a_standby_that_is_not_heard_yields_to_the_master(pair: PairProcesses) -> None:

@@ -77,7 +77,10 @@ def test_it_is_due_when_the_pause_runs_out_and_not_all_the_time_before() -> None
     lone = beside_active()
     paused(lone, 60.0)
     lone.ticks(4)
-    assert lone.core.deadline_s == lone.now_s + 60.0
+    assert lone.core.held is not None
+    assert lone.core.held.until_s == lone.now_s + 60.0
+    assert lone.core.deadline_s is not None
+    assert lone.core.deadline_s > lone.now_s
 
 
 def test_the_peer_that_is_heard_again_ends_the_matter() -> None:
