@@ -351,18 +351,21 @@ def test_a_wrong_copy_is_named(master: Node, standby: Node) -> None:
         master.recover(standby)
 
 
+@pytest.mark.parametrize(
+    "later_ms", [1, 0], ids=["an id that we never made", "an id that we made, too"]
+)
 def test_a_second_writer_whose_clock_was_set_back_is_not_taken_for_a_loss(
-    master: Node, clock: Clock
+    master: Node, clock: Clock, later_ms: int
 ) -> None:
     master.put("users/a", 1)
     then = master.saved()
     master.put("users/a", 2)
     master.put("users/a", 3)
     master.put_back(then)
-    clock.ms += 1
+    clock.ms += later_ms
     second = master.reopened()
     second.append([Put("users/a", "second")], actor="joe")
-    clock.ms -= 1
+    clock.ms -= later_ms
     with pytest.raises(SecondWriter):
         master.put("users/a", 4)
 
