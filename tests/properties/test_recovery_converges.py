@@ -82,44 +82,55 @@ class Look:
 Action = Write | Turn | Forget | Restart | Look
 
 changes = st.builds(Put, keys, st.integers(0, 5)) | st.builds(Delete, keys)
-writes = st.builds(
-    Write, any_origin, st.lists(changes, min_size=1, max_size=3), st.integers(0, 9)
-)
-whole_turns = st.builds(
+
+
+def writes_of(origin: Origin) -> st.SearchStrategy[Write]:
+    some = st.lists(changes, min_size=1, max_size=3)
+    return st.builds(Write, st.just(origin), some, st.integers(0, 9))
+
+
+def whole_turn(origin: Origin) -> Turn:
+    return Turn(origin, 100, Fault.DIES_BEFORE, None)
+
+
+writes = any_origin.flatmap(writes_of)
+quiet_turns = st.builds(
     Turn, any_origin, st.integers(1, 4), st.just(Fault.DIES_BEFORE), st.none()
 )
 turns = st.builds(
     Turn, any_origin, st.integers(1, 4), st.sampled_from(Fault), st.integers(1, 30)
 )
 losses = st.builds(
-    Forget, any_origin, st.none() | st.integers(1, 12), st.booleans(), st.booleans()
+    Forget, any_origin, st.none() | st.integers(1, 6), st.booleans(), st.booleans()
 )
 restarts = st.builds(Restart, any_origin, st.booleans())
 looks = st.builds(Look, any_origin)
-anything = st.one_of(writes, whole_turns, turns, losses, restarts, looks)
+anything = st.one_of(writes, quiet_turns, turns, losses, restarts, looks)
 
 
 @st.composite
 def stories(draw: st.DrawFn) -> list[Action]:
-    """A history that is replicated in part, a loss, what is written in ignorance, and more."""
-    story: list[Action] = draw(st.lists(writes | whole_turns, min_size=4, max_size=12))
+    """A history that is replicated in part, a loss, what is written in ignorance, and more.
+
+    Half of them fall back a second time to just what was written in ignorance.
+    """
+    story: list[Action] = draw(st.lists(writes | quiet_turns, min_size=4, max_size=12))
     for _ in range(draw(st.integers(1, 2))):
         lost = draw(losses)
-        here = st.just(lost.origin)
+        if draw(st.booleans()):
+            story.append(whole_turn(other(lost.origin)))
         story.append(lost)
-        story += draw(
-            st.lists(
-                st.builds(
-                    Write,
-                    here,
-                    st.lists(changes, min_size=1, max_size=3),
-                    st.integers(0, 9),
-                )
-                | looks,
-                max_size=3,
-            )
-        )
+        ignorant = writes_of(lost.origin)
+        story += draw(st.lists(ignorant | looks, min_size=1, max_size=3))
+        ignorance_ends = len(story)
+        again = draw(st.booleans())
+        if again:
+            story += [whole_turn(lost.origin), whole_turn(other(lost.origin))]
         story += draw(st.lists(anything, max_size=6))
+        if again:
+            since = [a for a in story[ignorance_ends:] if a.origin == lost.origin]
+            story.append(Forget(lost.origin, len(since), True, True))
+            story += draw(st.lists(anything, max_size=3))
     return story
 
 
@@ -277,7 +288,7 @@ class Pair:
         for _ in range(ROUND_COUNT_MAX):
             for origin in ORIGINS:
                 self.do(Look(origin))
-                self.do(Turn(origin, 100, Fault.DIES_BEFORE, None))
+                self.do(whole_turn(origin))
         for side in self.sides.values():
             assert side.steps.progress.problem is None, side.steps.progress
             assert side.node.store.hindrance is None
