@@ -12,9 +12,11 @@ from __future__ import annotations
 import argparse
 import hashlib
 import importlib.util
+import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import attrs
@@ -123,11 +125,13 @@ def _findings(found: Path, code: int, output: str) -> list[Path]:
 
 
 def _run(module: str, *arguments: str, limit_s: float) -> tuple[int, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", f"tests.fuzz.{module}", *arguments],
-        cwd=TOP, timeout=limit_s, check=False,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+    # libFuzzer ends the process without cleaning up: what is temporary is removed here.
+    with tempfile.TemporaryDirectory(prefix="netphone-fuzz-") as scratch:
+        done = subprocess.run(
+            [sys.executable, "-m", f"tests.fuzz.{module}", *arguments],
+            cwd=TOP, timeout=limit_s, check=False, env={**os.environ, "TMPDIR": scratch},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
     return done.returncode, done.stdout.decode(errors="replace")
 
 

@@ -5,8 +5,8 @@
 Each mutant gets a copy of the tree of its own; the tree itself is never touched. Of the copy
 the tests run in stages, those most likely to notice first, each up to its first failure. A
 catch counts when the same test fails again, alone, and passes without the mutant, so a
-stumbling machine catches nothing. A run that does not end within its limit is a catch too, and
-called a hang.
+stumbling machine catches nothing. A run that does not end within its limit is a catch too,
+called a hang, and not waited for again.
 
 Two tests are left out because they would notice any change of text and no broken rule:
 that of this table, and that of the page that is generated from the state machine.
@@ -194,7 +194,7 @@ class Laboratory:
                     caught_s = monotonic() - began_s
                     if run.passed:
                         break
-                    if self._is_confirmed(tree, run):
+                    if run.hung or self._is_confirmed(tree, run):
                         return Verdict(mutant, run, caught_s)
             return Verdict(mutant, None, monotonic() - began_s)
         finally:
