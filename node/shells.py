@@ -42,7 +42,7 @@ from node.situation import (
     WritesFrozen,
 )
 from node.takeover_gate import TAKEOVER_RULES
-from node.takeover_pause import TakeoverPause
+from node.takeover_pause import PAUSE_S_MAX, TakeoverPause
 from node.witness import Witness
 
 _log = logging.getLogger("netphone")
@@ -88,7 +88,6 @@ class Shells:
         """The peer's process whose copy of the own stream was found to be a part of it."""
         self._unreadable: str | None = "which format the peer writes is not known yet"
         """Why its events are not copied although replication is on."""
-        """The peer's process whose copy of the own stream was looked at."""
         self._wanted_by_peer = START
         self.replication = PairSetting(
             Kind.REPLICATION_CHANGED,
@@ -342,7 +341,7 @@ class Shells:
                 heartbeat.replication_revision, heartbeat.replication_enabled
             )
         )
-        left_s = heartbeat.pause_left_ms / 1000
+        left_s = min(heartbeat.pause_left_ms / 1000, PAUSE_S_MAX)
         self.takeover.peer_said(
             TakeoverPause(
                 heartbeat.pause_revision,
