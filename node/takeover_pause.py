@@ -10,9 +10,15 @@ from __future__ import annotations
 import attrs
 
 from eventstore import Event, JsonValue
+from node.link_messages import TEXT_LENGTH_MAX
 
 PAUSE_S_MAX = 7 * 24 * 3600.0
 """A pause that nobody remembers must not last for ever."""
+
+
+def _cut(text: str) -> str:
+    # Actor and reason together are longer than a heartbeat may carry.
+    return text if len(text) <= TEXT_LENGTH_MAX else f"{text[: TEXT_LENGTH_MAX - 1]}…"
 
 
 @attrs.frozen
@@ -26,8 +32,8 @@ class TakeoverPause:
     """When it runs out, by this node's clock that never jumps."""
     for_s: float = attrs.field(default=0.0, eq=False)
     """What was left of it when it was given here, or learnt of."""
-    text: str = attrs.field(default="", eq=False)
-    """Who ordered it and why."""
+    text: str = attrs.field(default="", eq=False, converter=_cut)
+    """Who ordered it and why, as much of it as a heartbeat carries."""
 
     @classmethod
     def from_event(

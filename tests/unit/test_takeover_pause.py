@@ -6,8 +6,10 @@ import attrs
 import pytest
 
 from eventstore import Event, Kind
+from node.link_messages import pack, unpack
 from node.takeover_pause import PAUSE_S_MAX, TakeoverPause
 from tests.support.histories import History
+from tests.support.links import HEARTBEAT
 
 NOW_S = 1000.0
 WALL_MS = 1_767_225_600_000
@@ -53,6 +55,17 @@ def test_a_restart_goes_on_with_what_is_left_and_never_with_more(
 def test_an_event_cannot_pause_for_ever() -> None:
     found = read(event_of(attrs.evolve(PAUSED, for_s=1e12)), later_s=0.0)
     assert found.left_s(NOW_S) == PAUSE_S_MAX
+
+
+@pytest.mark.parametrize("letter", ["r", "ü", "\U0001f4de"])
+def test_however_long_its_reason_a_heartbeat_carries_it(letter: str) -> None:
+    text = f"by {256 * 'a'}: {1024 * letter}"
+    paused = TakeoverPause().paused_for(60.0, NOW_S, text)
+    for pause in (paused, read(event_of(paused), later_s=0.0)):
+        heartbeat = attrs.evolve(HEARTBEAT, pause_text=pause.text)
+        assert unpack(pack(heartbeat)) == heartbeat
+        assert pause.text[:-1] == text[: len(pause.text) - 1]
+        assert pause.text[-1] == "…"
 
 
 @pytest.mark.parametrize("value", [None, 5, {}, {"revision": "1", "for_s": 5}])
