@@ -25,7 +25,10 @@ PROTOCOL_OLDEST: Final = 1
 _FORMAT_UNSAID = 1
 """What versions wrote whose hello did not name the format of their events."""
 
-_TEXT_LENGTH_MAX = 1024
+TEXT_LENGTH_MAX: Final = 1024
+"""Characters; a message with a longer text ends its connection."""
+REVISION_MAX: Final = 2**62
+"""No order has a higher one; what says so is garbage, and the next one must fit a message."""
 _ITEM_COUNT_MAX = 64
 _NO_EVENT = "0-0"
 NONCE_BYTES: Final = 16
@@ -181,8 +184,8 @@ class _Fields:
 
     def text(self, field: str, *, default: str | None = None) -> str:
         value = self.values.get(field, default)
-        if type(value) is not str or len(value) > _TEXT_LENGTH_MAX:
-            raise self._wrong(field, f"a string of at most {_TEXT_LENGTH_MAX}")
+        if type(value) is not str or len(value) > TEXT_LENGTH_MAX:
+            raise self._wrong(field, f"a string of at most {TEXT_LENGTH_MAX}")
         return value
 
     def optional_text(self, field: str) -> str | None:

@@ -341,16 +341,7 @@ class Shells:
                 heartbeat.replication_revision, heartbeat.replication_enabled
             )
         )
-        left_s = heartbeat.pause_left_ms / 1000
-        self.takeover.peer_said(
-            TakeoverPause(
-                heartbeat.pause_revision,
-                heartbeat.paused,
-                self._clock.now_s() + left_s,
-                left_s,
-                heartbeat.pause_text,
-            )
-        )
+        self.takeover.peer_said(TakeoverPause.said(heartbeat, self._clock.now_s()))
 
     def peer_writes(self, effect: PeerWrites) -> None:
         """Copy the peer's events only where this version can apply them (D4)."""

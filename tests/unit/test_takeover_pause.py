@@ -6,8 +6,10 @@ import attrs
 import pytest
 
 from eventstore import Event, Kind
+from node.link_messages import REVISION_MAX, pack, unpack
 from node.takeover_pause import PAUSE_S_MAX, TakeoverPause
 from tests.support.histories import History
+from tests.support.links import HEARTBEAT
 
 NOW_S = 1000.0
 WALL_MS = 1_767_225_600_000
@@ -55,7 +57,41 @@ def test_an_event_cannot_pause_for_ever() -> None:
     assert found.left_s(NOW_S) == PAUSE_S_MAX
 
 
-@pytest.mark.parametrize("value", [None, 5, {}, {"revision": "1", "for_s": 5}])
+@pytest.mark.parametrize("text", ["by " + "j" * 256 + ": " + "r" * 1024, "\0" * 60_000])
+def test_what_is_said_of_a_pause_fits_a_heartbeat(text: str) -> None:
+    """A longer text would end the link: neither node would hear the other any more."""
+    for pause in (
+        TakeoverPause().paused_for(60.0, NOW_S, text),
+        read(event_of(attrs.evolve(PAUSED, text=text)), later_s=0.0),
+    ):
+        heartbeat = attrs.evolve(HEARTBEAT, pause_text=pause.text)
+        assert unpack(pack(heartbeat)) == heartbeat
+        assert text.startswith(pause.text)
+        assert len(pause.text) > 1000
+
+
+def test_a_peer_cannot_pause_for_ever() -> None:
+    heartbeat = attrs.evolve(HEARTBEAT, paused=True, pause_left_ms=2**63 - 1)
+    assert TakeoverPause.said(heartbeat, NOW_S).left_s(NOW_S) == PAUSE_S_MAX
+
+
+def test_an_order_without_end_is_garbage_and_not_adopted() -> None:
+    """Else the next order could not be said or stored, on either node."""
+    assert PAUSED.yields_to(TakeoverPause(REVISION_MAX))
+    assert not PAUSED.yields_to(TakeoverPause(REVISION_MAX + 1))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        5,
+        {},
+        {"revision": "1", "for_s": 5},
+        {"revision": -1, "for_s": 5},
+        {"revision": REVISION_MAX + 1, "for_s": 5},
+    ],
+)
 def test_an_event_of_another_shape_is_no_pause(value: object) -> None:
     event = History().master.write(
         Kind.TAKEOVER_CHANGED,
