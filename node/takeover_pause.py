@@ -16,6 +16,10 @@ PAUSE_S_MAX = 7 * 24 * 3600.0
 """A pause that nobody remembers must not last for ever."""
 
 
+def _sayable(text: str) -> str:
+    return text[:TEXT_LENGTH_MAX]
+
+
 @attrs.frozen
 class TakeoverPause:
     """An operator's order, and the how manieth it is."""
@@ -27,9 +31,7 @@ class TakeoverPause:
     """When it runs out, by this node's clock that never jumps."""
     for_s: float = attrs.field(default=0.0, eq=False)
     """What was left of it when it was given here, or learnt of."""
-    text: str = attrs.field(
-        default="", eq=False, converter=lambda text: text[:TEXT_LENGTH_MAX]
-    )
+    text: str = attrs.field(default="", eq=False, converter=_sayable)
     """Who ordered it and why, as far as a heartbeat can say it."""
 
     @classmethod
