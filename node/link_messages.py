@@ -27,6 +27,8 @@ _FORMAT_UNSAID = 1
 
 TEXT_LENGTH_MAX: Final = 1024
 """Of any text in a message, in characters; a longer one ends the connection."""
+REVISION_MAX: Final = 2**62
+"""No order has a higher one; what says so is garbage, and the next one must fit a message."""
 _ITEM_COUNT_MAX = 64
 _NO_EVENT = "0-0"
 NONCE_BYTES: Final = 16

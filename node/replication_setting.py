@@ -10,6 +10,7 @@ from __future__ import annotations
 import attrs
 
 from eventstore import Event, JsonValue
+from node.link_messages import REVISION_MAX
 
 
 def why_unreadable(theirs: int, ours: int) -> str | None:
@@ -42,7 +43,7 @@ class ReplicationSetting:
         revision, enabled = value.get("revision"), value.get("enabled")
         if type(revision) is not int or type(enabled) is not bool:
             return cls()
-        return cls(revision, enabled)
+        return cls(revision, enabled) if 0 <= revision <= REVISION_MAX else cls()
 
     def as_value(self) -> JsonValue:
         return {"revision": self.revision, "enabled": self.enabled}
@@ -58,4 +59,4 @@ class ReplicationSetting:
         """Whether the peer's setting is the one to adopt."""
         if peers.revision == self.revision:
             return self.enabled and not peers.enabled
-        return peers.revision > self.revision
+        return self.revision < peers.revision <= REVISION_MAX

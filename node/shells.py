@@ -42,7 +42,7 @@ from node.situation import (
     WritesFrozen,
 )
 from node.takeover_gate import TAKEOVER_RULES
-from node.takeover_pause import PAUSE_S_MAX, TakeoverPause
+from node.takeover_pause import TakeoverPause
 from node.witness import Witness
 
 _log = logging.getLogger("netphone")
@@ -341,16 +341,7 @@ class Shells:
                 heartbeat.replication_revision, heartbeat.replication_enabled
             )
         )
-        left_s = min(heartbeat.pause_left_ms / 1000, PAUSE_S_MAX)
-        self.takeover.peer_said(
-            TakeoverPause(
-                heartbeat.pause_revision,
-                heartbeat.paused,
-                self._clock.now_s() + left_s,
-                left_s,
-                heartbeat.pause_text,
-            )
-        )
+        self.takeover.peer_said(TakeoverPause.said(heartbeat, self._clock.now_s()))
 
     def peer_writes(self, effect: PeerWrites) -> None:
         """Copy the peer's events only where this version can apply them (D4)."""

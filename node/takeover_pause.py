@@ -10,7 +10,7 @@ from __future__ import annotations
 import attrs
 
 from eventstore import Event, JsonValue
-from node.link_messages import TEXT_LENGTH_MAX
+from node.link_messages import REVISION_MAX, TEXT_LENGTH_MAX, Heartbeat
 
 PAUSE_S_MAX = 7 * 24 * 3600.0
 """A pause that nobody remembers must not last for ever."""
@@ -49,6 +49,8 @@ class TakeoverPause:
         revision, for_s = value.get("revision"), value.get("for_s")
         if type(revision) is not int or not isinstance(for_s, int | float):
             return cls()
+        if not 0 <= revision <= REVISION_MAX:
+            return cls()
         age_s = max(0.0, (wall_ns - event.wall_ns) / 1e9)
         left_s = max(0.0, min(float(for_s), PAUSE_S_MAX) - age_s)
         text = value.get("text")
@@ -58,6 +60,18 @@ class TakeoverPause:
             now_s + left_s,
             left_s,
             text if isinstance(text, str) else "",
+        )
+
+    @classmethod
+    def said(cls, heartbeat: Heartbeat, now_s: float) -> TakeoverPause:
+        """The peer's order; no pause that it says is longer than one may be."""
+        left_s = min(heartbeat.pause_left_ms / 1000, PAUSE_S_MAX)
+        return cls(
+            heartbeat.pause_revision,
+            heartbeat.paused,
+            now_s + left_s,
+            left_s,
+            heartbeat.pause_text,
         )
 
     def as_value(self) -> JsonValue:
@@ -84,7 +98,7 @@ class TakeoverPause:
         """Whether the peer's order is the one to adopt."""
         if peers.revision == self.revision:
             return self.paused and not peers.paused
-        return peers.revision > self.revision
+        return self.revision < peers.revision <= REVISION_MAX
 
     def in_words(self) -> str:
         if not self.paused:

@@ -38,7 +38,10 @@ def metrics(node: ServedNode) -> APIRouter:
         responses=errors(),
     )
     async def scraped(request: Request) -> PlainTextResponse:
-        encoder, media_type = choose_encoder(request.headers.get("accept", ""))
+        try:
+            encoder, media_type = choose_encoder(request.headers.get("accept", ""))
+        except TypeError:  # A version that is none, such as `version=x`.
+            encoder, media_type = choose_encoder("")
         headers = {"content-type": media_type, "cache-control": "no-store"}
         return PlainTextResponse(encoder(registry), headers=headers)
 

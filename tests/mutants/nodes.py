@@ -506,8 +506,8 @@ MUTANTS = (
     Mutant(
         "older-setting-adopted",
         REPLICATION_SETTING,
-        "return peers.revision > self.revision",
-        "return peers.revision < self.revision",
+        "return self.revision < peers.revision <= REVISION_MAX",
+        "return self.revision > peers.revision",
         "D4: the newer order is the one that counts",
     ),
 )

@@ -222,6 +222,16 @@ def test_a_scraper_that_asks_for_openmetrics_gets_it(api: Api) -> None:
     assert reply.headers["cache-control"] == "no-store"
 
 
+@pytest.mark.parametrize("version", ["x", "..", "1.x.0", "-1"])
+@pytest.mark.parametrize("kind", ["text/plain", "application/openmetrics-text"])
+def test_a_scraper_that_asks_for_no_version_gets_what_all_read(
+    api: Api, kind: str, version: str
+) -> None:
+    reply = api("GET", "/metrics", headers={"Accept": f"{kind}; version={version}"})
+    assert reply.status_code == 200
+    assert "netphone_live 1.0" in reply.text
+
+
 def test_it_needs_a_token_as_the_status_does(api: Api) -> None:
     assert refusal_of(api("GET", "/metrics", token=None)) == (401, "not-authorised")
 

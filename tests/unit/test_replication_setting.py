@@ -8,6 +8,7 @@ import attrs
 import pytest
 
 from eventstore import JsonValue, Kind
+from node.link_messages import REVISION_MAX
 from node.replication_setting import ReplicationSetting, why_unreadable
 from tests.support.histories import MASTER, History
 
@@ -43,6 +44,8 @@ def test_it_comes_back_from_its_event(setting: ReplicationSetting) -> None:
         {"revision": "1", "enabled": False},
         {"revision": 1, "enabled": 0},
         {"revision": 1, "enabled": None},
+        {"revision": -1, "enabled": False},
+        {"revision": REVISION_MAX + 1, "enabled": False},
     ],
 )
 def test_an_event_that_says_something_else_counts_for_nothing(value: JsonValue) -> None:
@@ -60,6 +63,8 @@ def test_each_order_has_the_next_revision() -> None:
         (ON, ReplicationSetting(4, False), True),
         (OFF, ReplicationSetting(4, True), True),
         (OFF, ReplicationSetting(2, True), False),
+        (ON, ReplicationSetting(REVISION_MAX, False), True),
+        (ON, ReplicationSetting(REVISION_MAX + 1, False), False),
         (ON, ReplicationSetting(2, False), False),
         (ON, OFF, True),
         (OFF, ON, False),

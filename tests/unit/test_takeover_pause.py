@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from eventstore import Event, Kind
-from node.link_messages import pack, unpack
+from node.link_messages import REVISION_MAX, pack, unpack
 from node.takeover_pause import PAUSE_S_MAX, TakeoverPause
 from tests.support.histories import History
 from tests.support.links import HEARTBEAT
@@ -68,7 +68,28 @@ def test_however_long_its_reason_a_heartbeat_carries_it(letter: str) -> None:
         assert pause.text[-1] == "…"
 
 
-@pytest.mark.parametrize("value", [None, 5, {}, {"revision": "1", "for_s": 5}])
+def test_a_peer_cannot_pause_for_ever() -> None:
+    heartbeat = attrs.evolve(HEARTBEAT, paused=True, pause_left_ms=2**63 - 1)
+    assert TakeoverPause.said(heartbeat, NOW_S).left_s(NOW_S) == PAUSE_S_MAX
+
+
+def test_an_order_without_end_is_garbage_and_not_adopted() -> None:
+    """Else the next order could not be said or stored, on either node."""
+    assert PAUSED.yields_to(TakeoverPause(REVISION_MAX))
+    assert not PAUSED.yields_to(TakeoverPause(REVISION_MAX + 1))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        5,
+        {},
+        {"revision": "1", "for_s": 5},
+        {"revision": -1, "for_s": 5},
+        {"revision": REVISION_MAX + 1, "for_s": 5},
+    ],
+)
 def test_an_event_of_another_shape_is_no_pause(value: object) -> None:
     event = History().master.write(
         Kind.TAKEOVER_CHANGED,
