@@ -45,6 +45,8 @@ class Mended:
     """Events of a later format, which are in the archive only."""
     missing_count: int
     """Events that were acknowledged and are nowhere any more."""
+    end: EventId
+    """Where the stream ended then. No two recoveries end there, so each is recorded."""
 
     def as_value(self) -> JsonValue:
         return {
@@ -54,6 +56,7 @@ class Mended:
             "archive": self.archive,
             "unreadable": [str(event_id) for event_id in self.unreadable],
             "missing": self.missing_count,
+            "end": str(self.end),
         }
 
     def __str__(self) -> str:
@@ -113,13 +116,15 @@ class Mending:
             return None
         if branch or not self._extend(common, rejoined.batch):
             self._replace(common, branch, rejoined.batch)
+        end = self._end().id
         return Mended(
-            self._end().id.n - common.id.n - len(rejoined.batch),
+            end.n - common.id.n - len(rejoined.batch),
             rejoined.verbatim_count,
             len(rejoined.batch) - rejoined.verbatim_count,
             self._archive_name(branch) if branch else None,
             rejoined.unreadable,
             _missing_count(tail_end, known, lost),
+            end,
         )
 
     def _is_prefix(self) -> bool:

@@ -103,7 +103,7 @@ class Heartbeat:
     yield_count: int
     """How often this process gave way because both nodes were active (S5, S20)."""
     heads: Mapping[str, Head]
-    """By origin, with `digest` and `entry_count` taken as one snapshot (D8)."""
+    """By origin, at most both; with `digest` and `entry_count` one snapshot (D8)."""
     digest: str
     entry_count: int
     fold_version: int
@@ -235,13 +235,18 @@ class _Fields:
 
     def heads(self, field: str) -> dict[str, Head]:
         heads = {}
-        for origin, value in self.items(field).items():
+        items = self.items(field)
+        # Other names are left alone: what is kept of each heartbeat must not grow.
+        for origin in Role:
+            if origin not in items:
+                continue
+            value = items[origin]
             if type(value) is not list or len(value) != 2:
                 raise self._wrong(field, "pairs of id and digest")
             both = _Fields(self.name, {"id": value[0], "digest": value[1]})
             head = Head(both.text("id"), both.text("digest"))
             self.check_id(field, head.id)
-            heads[origin] = head
+            heads[origin.value] = head
         return heads
 
     def event_id(self, field: str, *, default: str) -> str:

@@ -66,9 +66,24 @@ def test_a_shorter_stream_gets_its_end_back(
     (told,) = recoveries(master)
     assert told.value == {
         "taken": 3, "kept": 0, "anew": 0, "archive": None, "unreadable": [], "missing": 0,
+        "end": str(lost[-1].id),
     }  # fmt: skip
     assert master.streams.archives() == []
     check(master, standby, lost)
+
+
+def test_each_of_two_equal_losses_is_in_the_history(
+    master: Node, standby: Node
+) -> None:
+    for _ in range(2):
+        then = master.saved()
+        master.put("users/a", 1)
+        exchange(master, standby)
+        master.put_back(then)
+        master.restart()
+        master.recover(standby)
+        exchange(master, standby)
+    assert len(recoveries(master)) == 2
 
 
 def test_an_empty_redis_gets_everything_back_and_overwrites_nothing(
@@ -98,7 +113,7 @@ def test_what_was_written_in_ignorance_is_appended_anew_behind_what_was_lost(
     archive = f"master-{branch[0][0]}-{written[-1].digest.hex()[:12]}"
     assert told.value == {
         "taken": 3, "kept": 0, "anew": 3, "archive": archive, "unreadable": [],
-        "missing": 0,
+        "missing": 0, "end": str(events(master, MASTER)[6].id),
     }  # fmt: skip
     (kept,) = master.streams.archives()
     assert (kept.name, kept.origin, kept.last) == (archive, MASTER, branch[-1][0])

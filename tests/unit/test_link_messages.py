@@ -172,6 +172,7 @@ def test_a_heartbeat_without_what_it_needs_is_refused(field: str) -> None:
         (HEARTBEAT, "heads", {"master": ["5-1", "ab", "cd"]}),
         (HEARTBEAT, "heads", {"master": ["5", "ab"]}),
         (HEARTBEAT, "heads", {"master": ["5-1", None]}),
+        (HEARTBEAT, "heads", {"master": None}),
         (HEARTBEAT, "heads", {b"master": ["5-1", "ab"]}),
         (HEARTBEAT, "read_up_to", ""),
         (HEARTBEAT, "read_up_to", None),
@@ -210,8 +211,14 @@ def test_s18_a_switch_of_an_earlier_version_is_not_urgent() -> None:
     assert unpack(msgpack.packb(["switch", fields])) == SWITCH
 
 
+def test_s18_heads_of_streams_of_a_later_version_are_left_alone() -> None:
+    _, fields = fields_of(HEARTBEAT)
+    more = {**fields["heads"], "witness": ["5-1", "ab"], "": "what it likes"}
+    assert unpack(repacked(HEARTBEAT, heads=more)) == HEARTBEAT
+
+
 def test_the_limits_are_what_may_still_be_said() -> None:
-    heads = {str(i): Head("5-1", "ab") for i in range(64)}
+    heads = {role.value: Head("5-1", "ab") for role in Role}
     for message in (
         attrs.evolve(HELLO, pair="x" * 1024, protocol=2**63 - 1, oldest=0),
         attrs.evolve(HEARTBEAT, heads=heads, problems={str(i): "" for i in range(64)}),
