@@ -506,7 +506,7 @@ MUTANTS = (
     Mutant(
         "older-setting-adopted",
         REPLICATION_SETTING,
-        "return peers.revision > self.revision",
+        "return self.revision < peers.revision <= REVISION_MAX",
         "return peers.revision < self.revision",
         "D4: the newer order is the one that counts",
     ),
