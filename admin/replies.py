@@ -400,8 +400,11 @@ class LostChange:
 
 
 def _loser_count(both: Fields | None) -> int:
-    last = both.inner_or_none("last") if both else None
-    # Of an earlier version, or of no known time: it names none.
-    if last is None or "losers" not in last.raw:
+    # It is an event as it was stored, maybe by another version: what it does not say is 0.
+    last = both.raw.get("last") if both else None
+    if not isinstance(last, dict):
         return 0
-    return len(last.array("losers")) + last.count("more_losers", 0)
+    losers, more = last.get("losers"), last.get("more_losers")
+    return (len(losers) if isinstance(losers, list) else 0) + (
+        max(0, more) if isinstance(more, int) else 0
+    )

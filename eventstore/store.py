@@ -32,6 +32,7 @@ from eventstore.errors import (
 )
 from eventstore.event import (
     ACTOR_BYTES_MAX,
+    MS_MAX,
     REASON_BYTES_MAX,
     START,
     Change,
@@ -434,8 +435,9 @@ class EventStore:
         """
         own, peer = heads[self._own].id, heads[self._peer].id
         wall_ms = self._wall_ns() // _NS_PER_MS
-        foreign_ms = max(peer.ms, self._named.ms)
-        return max(wall_ms, own.ms, foreign_ms + 1, self._archived_ms + 1)
+        foreign_ms = max(peer.ms, self._named.ms, self._archived_ms)
+        # Whatever stands there: what is beyond the end could not be written at all.
+        return max(wall_ms, own.ms, min(foreign_ms + 1, MS_MAX))
 
     def _store(self, batch: Sequence[Stored]) -> bool:
         """Bring `batch` into the own stream. False: compose it anew behind what came.
@@ -845,7 +847,8 @@ class EventStore:
     ) -> tuple[Event, list[Stored]]:
         """The event that tells of it, and all that is appended; folded into `made`."""
         # Above the ids that leave.
-        ms = max(self._new_ms(made.heads), self._new_ms(self._known.heads) + 1)
+        above_ms = min(self._new_ms(self._known.heads) + 1, MS_MAX)
+        ms = max(self._new_ms(made.heads), above_ms)
         name = EventId(ms, made.heads[self._own].id.n + 1)
         value = {**order.note, **told_of(left, name)}
         drafts = [_Draft(Kind.RESYNCHRONISED, "", codec.pack_value(value))]

@@ -10,6 +10,8 @@ import attrs
 from eventstore import Event, EventId
 from node.roles import Role, State
 
+_VERSION_LENGTH_MAX = 64
+
 
 class PeerFacts(Protocol):
     """What the checks ask of the peer's last heartbeat."""
@@ -89,7 +91,9 @@ def baseline(opened: Event | None, resynchronised: Event | None) -> str | None:
     if not isinstance(value, dict):
         return None
     found = value.get("baseline", value.get("version"))
-    return found if isinstance(found, str) else None
+    if not isinstance(found, str) or len(found) > _VERSION_LENGTH_MAX:
+        return None
+    return found
 
 
 def resync_due(role: Role, found: str | None, version: str) -> str | None:

@@ -197,7 +197,7 @@ def _show(
         session.output.record(attrs.asdict(summary))
         return
     for line in _summary_lines(summary):
-        session.output.line(plain(line))
+        session.output.line(line)
 
 
 def _summary_lines(summary: _Summary) -> list[str]:

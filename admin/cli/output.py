@@ -43,13 +43,13 @@ class Output:
             OutputClosed: nobody reads any more.
             AdminError: it cannot be written, such as on a full disk.
         """
-        self._write(text + "\n")
+        self._write(plain(text) + "\n")
 
     def record(self, value: object, *, indent: int | None = None) -> None:
         """Write `value` as one line of JSON, or indented for people."""
         encoding = (self._stdout.encoding or "utf-8").lower()
         ascii_only = not encoding.startswith("utf")  # The escapes of JSON read back.
-        self.line(written_json(value, indent=indent, ascii_only=ascii_only))
+        self._write(written_json(value, indent=indent, ascii_only=ascii_only) + "\n")
 
     def note(self, text: str) -> None:
         """Tell the operator something that is not a result."""
@@ -68,7 +68,7 @@ class Output:
         """Write rows of equal width under `titles`; as they come, if not on a terminal."""
         if not self.is_terminal:
             for row in itertools.chain([titles], rows):
-                self.line("\t".join(plain(cell) for cell in row))
+                self._write("\t".join(plain(cell) for cell in row) + "\n")
             return
         drawn = Table(box=None, pad_edge=False, header_style="bold")
         for title in titles:

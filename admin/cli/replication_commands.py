@@ -91,7 +91,7 @@ def resync(
     if session.output.json:
         session.output.record(dict(done.raw))
     else:
-        session.output.line(f"{done.outcome}: {plain(done.text)}")
+        session.output.line(f"{done.outcome}: {done.text}")
 
 
 def _show_resync(session: Session, found: ResyncReport) -> None:
@@ -99,7 +99,7 @@ def _show_resync(session: Session, found: ResyncReport) -> None:
     if output.json:
         output.record(dict(found.raw))
         return
-    output.line(f"{found.outcome}: {plain(found.text)}")
+    output.line(f"{found.outcome}: {found.text}")
     if found.changes:
         output.line(f"only the standby has {_first(found.changes, found.change_count)}")
         rows = ((c.time, c.id, c.kind, c.key, c.actor) for c in found.changes)
@@ -107,7 +107,7 @@ def _show_resync(session: Session, found: ResyncReport) -> None:
     if found.keys:
         output.line(f"entries that change: {_first(found.keys, found.entry_count)}")
         for key in found.keys:
-            output.line(f"  {plain(key)}")
+            output.line(f"  {key}")
 
 
 def _first(listed: Sequence[object], count: int) -> str:
@@ -164,4 +164,4 @@ def _show(session: Session, replication: Replication) -> None:
     }
     facts |= {name: text for name, text in notes.items() if text}
     for name, text in facts.items():
-        session.output.line(f"{name:<13} {plain(text)}")
+        session.output.line(f"{name:<13} {text}")

@@ -265,22 +265,22 @@ MUTANTS = (
     Mutant(
         "id-not-above-the-peers",
         STORE,
-        "max(wall_ms, own.ms, foreign_ms + 1, self._archived_ms + 1)",
-        "max(wall_ms, own.ms, self._archived_ms + 1)",
+        "max(peer.ms, self._named.ms, self._archived_ms)",
+        "max(self._named.ms, self._archived_ms)",
         "the id of an event is above all that its writer knew",
     ),
     Mutant(
         "id-follows-the-clock-back",
         STORE,
-        "max(wall_ms, own.ms, foreign_ms + 1, self._archived_ms + 1)",
-        "max(wall_ms, foreign_ms + 1, self._archived_ms + 1)",
+        "max(wall_ms, own.ms, min(foreign_ms + 1, MS_MAX))",
+        "max(wall_ms, min(foreign_ms + 1, MS_MAX))",
         "ids never decrease, whatever the clock does",
     ),
     Mutant(
         "id-not-above-the-archives",
         STORE,
-        "max(wall_ms, own.ms, foreign_ms + 1, self._archived_ms + 1)",
-        "max(wall_ms, own.ms, foreign_ms + 1)",
+        "max(peer.ms, self._named.ms, self._archived_ms)",
+        "max(peer.ms, self._named.ms)",
         "ids go on above every archived one",
     ),
     Mutant(
@@ -489,8 +489,8 @@ MUTANTS = (
     Mutant(
         "resync-ids-below-archived",
         STORE,
-        "self._new_ms(self._known.heads) + 1)",
-        "0)",
+        "min(self._new_ms(self._known.heads) + 1, MS_MAX)",
+        "0",
         "D12: ids go on above every archived one",
     ),
     Mutant(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.support.admin_runner import run_admin
@@ -100,6 +101,19 @@ def test_a_change_that_lost_is_restored_with_who_and_why(node: FakeNode) -> None
     assert node.events[-1]["reason"] == "bob was right"
     run = run_admin(node, "conflicts", "restore", "8-1", "--json")
     assert run.records == [{"restored": "8-1", "id": "1767225600000-3"}]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("conflicts", "restore", "8-1"), ("put", "a/b", "1"), ("delete", "users/a")],
+    ids=str,
+)
+def test_what_a_node_answers_steers_no_terminal(
+    node: FakeNode, arguments: tuple[str, ...]
+) -> None:
+    node.answers.append(httpx.Response(200, json={"id": "1\x1b[2J\x9b2J\n2"}))
+    out = run_admin(node, *arguments).out
+    assert out.endswith("(id 1\\u001b[2J\\u009b2J\\n2)\n")
 
 
 def test_an_unknown_id_is_refused_in_one_line(node: FakeNode) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import httpx
 import pytest
 
 from tests.support.admin_runner import run_admin
@@ -18,6 +19,14 @@ def test_pause_says_for_how_long_by_whom_and_why() -> None:
     assert run.exit_code == 0
     assert run.out == "automatic takeover: paused for 7200 s more, by jane: rack 2\n"
     assert run_admin(node, "resume").out == "automatic takeover: on\n"
+
+
+def test_whoever_paused_it_steers_no_terminal() -> None:
+    node = FakeNode()
+    node.status["takeover"] |= {"paused": True, "pause": "by \x1b[2Jjane"}
+    node.answers.append(httpx.Response(200, json=node.status["takeover"]))
+    run = run_admin(node, "pause", "--for", "2h", "--reason", "r")
+    assert run.out.endswith("more, by \\u001b[2Jjane\n")
 
 
 def test_pause_needs_a_reason() -> None:
@@ -72,6 +81,12 @@ def test_a_status_shows_what_must_not_be_forgotten() -> None:
     ("last", "said"),
     [
         (None, "both nodes were active once; see the history"),
+        (5, "both nodes were active once; see the history"),
+        ({"losers": 5}, "both nodes were active once; see the history"),
+        (
+            {"losers": [], "more_losers": -1},
+            "both nodes were active once; see the history",
+        ),
         (
             {"losers": [], "more_losers": 0},
             "both nodes were active once; see the history",

@@ -94,7 +94,17 @@ def test_the_baseline_is_handed_on_from_start_to_start_and_set_by_a_resync() -> 
     assert baseline(None, resynchronised) == "2"
 
 
-@pytest.mark.parametrize("value", [None, 5, {}, {"version": 5}, {"baseline": None}])
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        5,
+        {},
+        {"version": 5},
+        {"baseline": None},
+        {"baseline": "1" * 65_000},  # Handed on, it would not fit the next event.
+    ],
+)
 def test_an_event_that_says_nothing_of_it_makes_nothing_due(value: JsonValue) -> None:
     (opened,) = events((Kind.STREAM_OPENED, value))
     assert baseline(opened, None) is None
