@@ -178,13 +178,13 @@ class Mending:
         ours.clear([origin])
         end = self._copy(self._prefix(common), self._genesis, self._make)
         end = self._copy(self._tail(common), end, self._make)
-        self._copy(pages(batch), end, self._make)
+        made = self._copy(pages(batch), end, self._make).id
         after = START
         for page in pages(branch):
             ours.make_archive(origin, after, page)
             after = page[-1][0]
         archive = self._archive_name(branch) if branch else ""
-        ours.swap([Swap(origin, self._end().id, archive, after)])
+        ours.swap([Swap(origin, self._end().id, made, after, archive)])
 
     def _archive_name(self, branch: Sequence[Stored]) -> str:
         """By its content, so that making it again makes the same one."""

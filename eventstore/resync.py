@@ -104,30 +104,35 @@ class Resync:
         return _with_changes(leaving, before, after)
 
     def finish(
-        self, leaving: Leaving, name: EventId, end: EventId, batch: Sequence[Stored]
+        self,
+        leaving: Leaving,
+        name: EventId,
+        ends: Mapping[Origin, EventId],
+        batch: Sequence[Stored],
     ) -> None:
-        """Add `batch` to the own stream behind `end`, archive what leaves, swap.
+        """Add `batch` to the own stream, archive what leaves, swap.
 
-        `name` is in the names of the archives. The last moment to stop is before the swap.
+        `name` is in the names of the archives; `ends` says how far the streams were made. The
+        last moment to stop is before the swap.
 
         Raises:
             StoreUnavailable: as `Streams.swap`.
         """
+        made, archived = dict(ends), dict.fromkeys(ends, START)
         for page in pages(batch):
-            self._ours.make(self._own, end, page)
-            end = page[-1][0]
+            self._ours.make(self._own, made[self._own], page)
+            made[self._own] = page[-1][0]
         for parting in leaving.replaced:
-            after = START
-            for page in read_pages(self._ours, parting.origin, parting.common.id):
-                self._ours.make_archive(parting.origin, after, page)
-                after = page[-1][0]
+            origin = parting.origin
+            for page in read_pages(self._ours, origin, parting.common.id):
+                self._ours.make_archive(origin, archived[origin], page)
+                archived[origin] = page[-1][0]
+        swaps = [
+            Swap(o, last, made[o], archived[o], archive_name(o, name))
+            for o, last in ((p.origin, p.last) for p in (leaving.own, leaving.copy))
+        ]
         self._check(0)
-        self._ours.swap(
-            [
-                Swap(p.origin, p.last, archive_name(p.origin, name), p.last)
-                for p in (leaving.own, leaving.copy)
-            ]
-        )
+        self._ours.swap(swaps)
 
     def _part(self, origin: Origin) -> Parting:
         genesis = Head(START, codec.genesis(self._ours.pair, origin))

@@ -825,18 +825,15 @@ class EventStore:
                 return Resynced(left, None)
             made = self._new_memory()
             left = resync.make(left, self._known, made)
-            end = made.heads[self._own].id
+            ends = {origin: head.id for origin, head in made.heads.items()}
             event, batch = self._compose_resynchronised(left, order, made)
-            self._unmet = made
             try:
-                resync.finish(left, event.id, end, batch)
+                resync.finish(left, event.id, ends, batch)
             except StoreUnavailable as error:
+                self._unmet = made
                 self._meet_resynced(error)
                 if self._known is not made:
                     raise
-            except BaseException:
-                self._unmet = None
-                raise
             else:
                 self._adopt_resynced(made)
             _log.warning("this node's data are the peer's now: %s", event.value)
@@ -888,6 +885,8 @@ class EventStore:
         if made is None:
             return
         try:
+            # Without what was made a swap that is still on its way changes nothing.
+            self._streams.clear((self._own, self._peer))
             end = self._end(self._own)
         except StoreUnavailable as error:
             raise StoreUnavailable(f"{cause or error}; {_UNMET}") from error

@@ -54,21 +54,25 @@ end
 return 'appended'
 """
 
-# Puts streams in the place of others, all or none, each only if what it replaces still
-# ends with the id named. Four keys for each: the stream, the one that replaces it (if it
-# is not there, the stream becomes empty), the archive in the making, and its place.
+# Puts streams in the place of others, all or none, and only if each stream, the one that
+# replaces it and its archive still end with the ids named: a call that arrives late, when
+# what was made is cleared, must not empty a stream. Four keys for each: the stream, the one
+# that replaces it, the archive in the making, and its place.
 _SWAP: Final = """
-for i = 1, #ARGV / 3 do
-  local last = redis.call('XREVRANGE', KEYS[4 * i - 2], '+', '-', 'COUNT', 1)
-  local found = '0-0'
-  if last[1] then found = last[1][1] end
-  if found ~= ARGV[3 * i - 2] then return found end
+for i = 1, #ARGV / 4 do
+  for part = 0, 2 do
+    local key = KEYS[4 * i - 2 + part]
+    local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)
+    local found = '0-0'
+    if last[1] then found = last[1][1] end
+    if found ~= ARGV[4 * i - 3 + part] then return found end
+  end
 end
-for i = 1, #ARGV / 3 do
+for i = 1, #ARGV / 4 do
   local at = 4 * i - 2
   if redis.call('EXISTS', KEYS[at + 2]) == 1 then
     redis.call('RENAME', KEYS[at + 2], KEYS[at + 3])
-    redis.call('HSET', KEYS[1], ARGV[3 * i - 1], ARGV[3 * i])
+    redis.call('HSET', KEYS[1], ARGV[4 * i], ARGV[4 * i - 1])
   end
   if redis.call('EXISTS', KEYS[at + 1]) == 1 then
     redis.call('RENAME', KEYS[at + 1], KEYS[at])
@@ -86,14 +90,15 @@ _Reply = TypeVar("_Reply")
 class Swap:
     """The stream of `origin`, which ends with `last`, gives way to the one in the making.
 
-    What was put in the archive in the making, if anything was, is kept as `archive`, up to
-    `archived`.
+    That one ends with `made`; `START`: the stream becomes empty. What was put in the archive
+    in the making, up to `archived`, is kept as `archive`; `START`: nothing was.
     """
 
     origin: Origin
     last: EventId
-    archive: str
+    made: EventId
     archived: EventId
+    archive: str
 
 
 @attrs.frozen
@@ -247,7 +252,8 @@ class Streams:
                 self._archiving(swap.origin),
                 self._archive(swap.archive),
             ]
-            arguments += [str(swap.last), swap.archive, str(swap.archived)]
+            ends = swap.last, swap.made, swap.archived
+            arguments += [*(str(end) for end in ends), swap.archive]
         reply = cast(bytes, self._call(lambda: self._swap(keys=keys, args=arguments)))
         if reply != b"swapped":
             raise StoreUnavailable(

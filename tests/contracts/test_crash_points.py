@@ -229,7 +229,22 @@ def write_what_may_leave(world: World) -> None:
     world.master.put("users/c", "leaves")
 
 
-def resynchronise(world: World) -> None:
+def resynchronise_without_answer(world: World) -> None:
+    """Redis swaps, and does not say so."""
+    asked_at = [-1]
+
+    def watch(count: int) -> bool:
+        if count == asked_at[-1]:  # Nothing was read since: the last question.
+            world.lose_answers(1)
+        asked_at.append(count)
+        return True
+
+    resynchronise(world, watch)
+
+
+def resynchronise(
+    world: World, watch: Callable[[int], bool] = lambda _count: True
+) -> None:
     """With a standby's right to let its own changes go; a store knows no roles."""
     order = ResyncOrder(
         actor="jane", reason="", discard=True, anyway=False, note={}, kept=()
@@ -237,15 +252,11 @@ def resynchronise(world: World) -> None:
     store = world.master.store
     for with_entries in (False, True):
         store.look_at_resync(
-            world.source, discard=True, with_entries=with_entries, watch=go_on_always
+            world.source, discard=True, with_entries=with_entries, watch=watch
         )
-    store.resync(world.source, order, watch=go_on_always)
+    store.resync(world.source, order, watch=watch)
     assert store.get("users/c") is None
     assert len(world.master.streams.archives()) == 1
-
-
-def go_on_always(_count: int) -> bool:
-    return True
 
 
 def recover_a_branch(world: World) -> None:
@@ -269,6 +280,9 @@ SCENARIOS = {
     "recover what was deleted": Scenario(World.recover, delete_by_hand),
     "start and recover": Scenario(start, write_in_ignorance),
     "resynchronise": Scenario(resynchronise, write_what_may_leave),
+    "resynchronise, one answer lost": Scenario(
+        resynchronise_without_answer, write_what_may_leave
+    ),
     "read": Scenario(read, recover_a_branch),
 }
 

@@ -98,7 +98,8 @@ def test_archived_events_are_told_archive_by_archive(
     ):
         streams.make_archive(MASTER, START, page)
         streams.make(MASTER, START, stored)
-        streams.swap([Swap(MASTER, stored[-1][0], name, page[-1][0])])
+        end = stored[-1][0]
+        streams.swap([Swap(MASTER, end, end, page[-1][0], name)])
     expected = ["master-b 1", "master-b 2", "master-a 3"]
     assert archived(both, Filter()) == expected
     assert archived(both, Filter(key="users/b")) == []

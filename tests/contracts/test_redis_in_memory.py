@@ -6,6 +6,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, cast
 
+import attrs
 import pytest
 import redis
 
@@ -43,6 +44,7 @@ class Caller:
             lambda: streams.make_archive(self._origin(), START, self._batch()),
             lambda: streams.swap([self._swap(MASTER)]),
             lambda: streams.swap([self._swap(origin) for origin in ORIGINS]),
+            self._replace,
             streams.archives,
             lambda: [
                 streams.read_archive(archive.name, self._id(), self._count())
@@ -79,11 +81,23 @@ class Caller:
         end = START if last is None else last[0]
         return end, [(EventId(end.ms + 1, end.n + 1), b"next")]
 
+    def _replace(self) -> None:
+        """Make a stream and its archive, and swap them as it should be done."""
+        origin, made, archived = self._origin(), self._batch(), self._batch()
+        self._streams.clear([origin])
+        self._streams.make(origin, START, made)
+        self._streams.make_archive(origin, START, archived)
+        swap = attrs.evolve(
+            self._swap(origin), made=made[-1][0], archived=archived[-1][0]
+        )
+        self._streams.swap([swap])
+
     def _swap(self, origin: Origin) -> Swap:
         last = self._streams.last(origin)
         end = START if last is None or self._rng.random() < 0.2 else last[0]
         name = f"{origin}-{self._rng.randint(1, 3)}"
-        return Swap(origin, end, name, self._id())
+        made, archived = self._rng.choice(STREAM_ENDS), self._rng.choice(STREAM_ENDS)
+        return Swap(origin, end, made, archived, name)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -106,7 +120,7 @@ def test_what_was_held_can_be_held_again() -> None:
     before = place.content()
     streams.append(MASTER, EventId(5, 1), [(EventId(5, 2), b"two")])
     streams.make_archive(MASTER, START, [(EventId(5, 1), b"one")])
-    streams.swap([Swap(MASTER, EventId(5, 2), "master-1", EventId(5, 1))])
+    streams.swap([Swap(MASTER, EventId(5, 2), START, EventId(5, 1), "master-1")])
     place.restore(before)
     assert streams.read(MASTER, START, 10) == [(EventId(5, 1), b"one")]
     assert streams.archives() == []

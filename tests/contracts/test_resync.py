@@ -459,6 +459,40 @@ def test_a_swap_that_got_no_answer_is_found_out_before_anything_is_written(
     check(master, standby)
 
 
+class LateStreams(Streams):
+    """A swap gets no answer, and reaches Redis only with `arrive`."""
+
+    late: Sequence[Swap] | None = None
+
+    def swap(self, swaps: Sequence[Swap]) -> None:
+        self.late = swaps
+        raise StoreUnavailable("no answer to the swap")
+
+    def arrive(self) -> None:
+        assert self.late is not None
+        super().swap(self.late)
+
+
+@pytest.mark.parametrize("discard", [False, True], ids=["kept", "discarded"])
+def test_a_swap_that_arrives_after_it_was_given_up_changes_nothing(
+    connect_to: Connect, clock: Clock, master: Node, discard: bool
+) -> None:
+    standby = Node(lambda: connect_to(1), STANDBY, clock, LateStreams)
+    streams = standby.streams
+    assert isinstance(streams, LateStreams)
+    standby.put("users/b", 1)
+    master.pull(standby)
+    master.put("users/a", 1)
+    with pytest.raises(StoreUnavailable, match="no answer to the swap"):
+        resync(standby, master, discard=discard)
+    before = everything(standby)
+    with pytest.raises(StoreUnavailable, match="a stream ends with 0-0"):
+        streams.arrive()
+    assert everything(standby) == before
+    standby.put("users/c", 1)
+    check(master, standby)
+
+
 @pytest.mark.parametrize("fault", Fault)
 @pytest.mark.parametrize("page", [1, 500])
 @pytest.mark.parametrize("discard", [False, True], ids=["kept", "discarded"])

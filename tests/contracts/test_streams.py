@@ -173,7 +173,7 @@ def test_a_stream_that_gives_way_stays_as_an_archive(streams: Streams) -> None:
     streams.append(MASTER, START, BATCH)
     streams.make(MASTER, START, [(THREE, b"new")])
     streams.make_archive(MASTER, START, BATCH)
-    streams.swap([Swap(MASTER, TWO, "master-5-1-ab", TWO)])
+    streams.swap([Swap(MASTER, TWO, THREE, TWO, "master-5-1-ab")])
     assert streams.read(MASTER, START, 10) == [(THREE, b"new")]
     assert streams.archives() == [Archive("master-5-1-ab", TWO)]
     assert streams.read_archive("master-5-1-ab", START, 10) == BATCH
@@ -184,9 +184,26 @@ def test_if_one_stream_grew_meanwhile_none_gives_way(streams: Streams) -> None:
         streams.append(origin, START, BATCH)
         streams.make(origin, START, [(THREE, b"new")])
         streams.make_archive(origin, START, BATCH)
-    swaps = [Swap(MASTER, TWO, "master-a", TWO), Swap(STANDBY, ONE, "standby-a", ONE)]
+    swaps = [
+        Swap(MASTER, TWO, THREE, TWO, "master-a"),
+        Swap(STANDBY, ONE, THREE, TWO, "standby-a"),
+    ]
     with pytest.raises(StoreUnavailable, match="a stream ends with 5-2"):
         streams.swap(swaps)
     for origin in (MASTER, STANDBY):
         assert streams.read(origin, START, 10) == BATCH
+    assert streams.archives() == []
+
+
+@pytest.mark.parametrize("made", [START, THREE])
+@pytest.mark.parametrize("archived", [START, TWO])
+def test_a_swap_that_comes_after_what_was_made_is_gone_empties_nothing(
+    streams: Streams, made: EventId, archived: EventId
+) -> None:
+    streams.append(MASTER, START, BATCH)
+    if made == archived == START:
+        streams.make(MASTER, START, [(THREE, b"new")])  # Somebody else's.
+    with pytest.raises(StoreUnavailable, match="a stream ends with"):
+        streams.swap([Swap(MASTER, TWO, made, archived, "master-a")])
+    assert streams.read(MASTER, START, 10) == BATCH
     assert streams.archives() == []

@@ -146,7 +146,7 @@ def test_ids_go_on_above_every_archived_one(master: Node, clock: Clock) -> None:
     clock.ms -= HOUR_MS
     master.streams.make_archive(MASTER, START, master.stored())
     # Nothing was made in its place: the stream becomes empty.
-    master.streams.swap([Swap(MASTER, archived.id, "master-a", archived.id)])
+    master.streams.swap([Swap(MASTER, archived.id, START, archived.id, "master-a")])
     event = master.reopened().append([Put("users/b", 1)], actor="jane")[0]
     assert event.id == EventId(archived.id.ms + 1, 1)
 

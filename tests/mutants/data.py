@@ -195,14 +195,14 @@ MUTANTS = (
     Mutant(
         "swap-whatever-is-there",
         STREAMS,
-        "if found ~= ARGV[3 * i - 2] then return found end",
+        "if found ~= ARGV[4 * i - 3 + part] then return found end",
         "",
         "D11: only the stream that was archived gives way",
     ),
     Mutant(
         "archive-not-listed",
         STREAMS,
-        "redis.call('HSET', KEYS[1], ARGV[3 * i - 1], ARGV[3 * i])",
+        "redis.call('HSET', KEYS[1], ARGV[4 * i], ARGV[4 * i - 1])",
         "",
         "D11: what was replaced stays visible",
     ),
@@ -475,8 +475,8 @@ MUTANTS = (
     Mutant(
         "resync-goes-on-in-spite",
         RESYNC,
-        "        self._check(0)\n        self._ours.swap(",
-        "        self._ours.swap(",
+        "        self._check(0)\n        self._ours.swap(swaps)",
+        "        self._ours.swap(swaps)",
         "D12: nothing is replaced once the node may not go on",
     ),
     Mutant(

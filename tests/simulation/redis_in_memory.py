@@ -147,11 +147,12 @@ class RedisInMemory:
 
     def _swap(self, keys: list[str], arguments: list[str]) -> bytes:
         places = [keys[at : at + 4] for at in range(1, len(keys), 4)]
-        named = [arguments[at : at + 3] for at in range(0, len(arguments), 3)]
-        for (stream, *_), (last, *_) in zip(places, named, strict=True):
-            if self._last(stream).decode() != last:
-                return self._last(stream)
-        for (stream, making, archiving, archive), (_, name, archived) in zip(
+        named = [arguments[at : at + 4] for at in range(0, len(arguments), 4)]
+        for keys_of_one, ends in zip(places, named, strict=True):
+            for key, end in zip(keys_of_one[:3], ends[:3], strict=True):
+                if self._last(key).decode() != end:
+                    return self._last(key)
+        for (stream, making, archiving, archive), (*_, archived, name) in zip(
             places, named, strict=True
         ):
             if archiving in self._values:
