@@ -25,6 +25,7 @@ from eventstore.errors import DamagedEvent, InvalidEntry
 from eventstore.event import (
     ACTOR_BYTES_MAX,
     KEY_BYTES_MAX,
+    MS_MAX,
     REASON_BYTES_MAX,
     VALUE_BYTES_MAX,
     Event,
@@ -214,6 +215,9 @@ def _decode_version_1(
     if any(type(o) is not str for o in stored):
         raise ValueError("its vector has an origin that is no text")
     vector = {Origin(o): EventId.parse(text) for o, text in stored.items()}
+    if any(seen.ms > MS_MAX for seen in vector.values()):
+        # Nothing could ever be behind it: it would override the peer's changes for ever.
+        raise ValueError("its vector has an id from beyond the year 9999")
     if vector.get(origin) != event_id:
         raise ValueError("its vector does not hold its own id")
     return Event(

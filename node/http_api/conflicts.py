@@ -34,6 +34,7 @@ def conflicts(node: ServedNode, lanes: Lanes) -> APIRouter:
         responses={200: {"model": ConflictsReply}, **errors(503)},
     )
     async def listed(
+        request: Request,
         settled: Annotated[
             bool,
             Query(description="Also those that a later change of the entry settled."),
@@ -57,7 +58,8 @@ def conflicts(node: ServedNode, lanes: Lanes) -> APIRouter:
             )
             return _page(found, limit, lanes.limits.page_bytes_max)
 
-        return Reply(await lanes.reads.run(page))
+        lane = lanes.walks if settled else lanes.reads
+        return Reply(await lane.run(page, request))
 
     @router.post(
         "/conflicts/{id}/restore",

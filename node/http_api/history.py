@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 import attrs
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
 from eventstore import ArchivedEvent, Event, EventId, Origin
 from node.http_api.lanes import Lanes
@@ -39,6 +39,7 @@ def history(node: ServedNode, lanes: Lanes) -> APIRouter:
         responses={200: {"model": HistoryReply}, **errors(503)},
     )
     async def events(
+        request: Request,
         key: Annotated[str | None, Query(description="Exactly this key.")] = None,
         prefix: Annotated[str | None, Query(description="Start of the key.")] = None,
         since: Annotated[str | None, Query(description=f"From: {_TIME}")] = None,
@@ -64,16 +65,18 @@ def history(node: ServedNode, lanes: Lanes) -> APIRouter:
         if archived:
             place = parse_archive_cursor(after)
             return Reply(
-                await lanes.reads.run(
-                    lambda: _archived_page(node.archived(after=place, **wanted), size)
+                await lanes.walks.run(
+                    lambda: _archived_page(node.archived(after=place, **wanted), size),
+                    request,
                 )
             )
         start = parse_cursor(after)
         return Reply(
-            await lanes.reads.run(
+            await lanes.walks.run(
                 lambda: _page(
                     node.history(after=start, **wanted), _open(node), start, size
-                )
+                ),
+                request,
             )
         )
 

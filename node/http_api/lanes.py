@@ -29,7 +29,9 @@ class Lanes:
     changes: Lane
     """Writes to Redis."""
     reads: Lane
-    """The history, from Redis, and long lists."""
+    """Long lists, from memory."""
+    walks: Lane
+    """Walks through the history, from Redis, which may be long."""
     orders: Lane
     """Switch and replication: they must get through while writes are stuck."""
 
@@ -39,6 +41,7 @@ class Lanes:
             bodies=Bodies(limits),
             changes=Lane("changes", thread_count=8, waiting_count=32),
             reads=Lane("reads", thread_count=2, waiting_count=16),
+            walks=Lane("the history", thread_count=2, waiting_count=16),
             orders=Lane("orders", thread_count=2, waiting_count=4),
         )
 

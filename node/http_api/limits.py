@@ -10,6 +10,7 @@ from typing import TypeVar, cast
 
 import attrs
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from node.http_api.refusals import Refusal
 
@@ -108,11 +109,14 @@ class Lane:
         self._place_count = thread_count + waiting_count
         self._under_way_count = 0
 
-    async def run(self, work: Callable[[], Result]) -> Result:
+    async def run(
+        self, work: Callable[[], Result], wanted_by: Request | None = None
+    ) -> Result:
         """What `work` returns or raises, called in a thread.
 
         Raises:
             Refusal: the queue is full; `work` was not called.
+            ClientDisconnect: nor was it, for the sender of `wanted_by` left the queue.
         """
         if self._under_way_count == self._place_count:
             raise _busy(
@@ -120,8 +124,8 @@ class Lane:
             )
         self._under_way_count += 1
         try:
-            await self._threads.acquire()
-        except asyncio.CancelledError:
+            await self._admit(wanted_by)
+        except BaseException:
             self._under_way_count -= 1
             raise
         loop = asyncio.get_running_loop()
@@ -148,3 +152,14 @@ class Lane:
 
         threading.Thread(target=call, name=f"http-{self._name}", daemon=True).start()
         return await outcome
+
+    async def _admit(self, wanted_by: Request | None) -> None:
+        await self._threads.acquire()
+        has_left = True
+        try:
+            has_left = wanted_by is not None and await wanted_by.is_disconnected()
+        finally:
+            if has_left:
+                self._threads.release()
+        if has_left:
+            raise ClientDisconnect

@@ -9,15 +9,18 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from typing import Any
 
 import httpx
 import psutil
 import pytest
 
+from eventstore import Event
 from node.errors import ConfigError, PortInUse
 from node.http_api import HttpServer, Limits
 from tests.support.http_client import CHANGE_TOKEN, READ_TOKEN, http_config
 from tests.support.served_node import FakeNode
+from tests.support.waiting import wait_until
 
 LIMITS = Limits(
     body_bytes_max=100_000,
@@ -234,6 +237,42 @@ class TestBadClients:
                 idle = socket.create_connection(("127.0.0.1", port), timeout=5)
                 open_.enter_context(idle).sendall(b"GET /active HT")
             assert_alive(f"http://127.0.0.1:{port}")
+
+    def test_walks_that_nobody_waits_for_hold_up_nobody(self, port: int) -> None:
+        """The history may be long: whoever leaves the queue does not walk through it."""
+        node, url = WalkedNode(), f"http://127.0.0.1:{port}"
+        request = b"GET /history HTTP/1.1\r\nHost: n\r\n" + AUTHORISED + b"\r\n"
+        headers = {"authorization": f"Bearer {CHANGE_TOKEN}"}
+        with serving(node, port, Limits()):
+            with ExitStack() as crowd:
+                for _ in range(18):
+                    client = socket.create_connection(("127.0.0.1", port), timeout=5)
+                    crowd.enter_context(client).sendall(request)
+                wait_until(lambda: node.walk_count == 2, 5.0, "two walks under way")
+            for path in ("/entries", "/conflicts", "/status", "/metrics"):
+                reply = httpx.get(url + path, headers=headers, timeout=5)
+                assert reply.status_code == 200
+            node.may_end.set()
+            wait_until(
+                lambda: httpx.get(f"{url}/history", headers=headers).is_success,
+                5.0,
+                "room for another walk",
+            )
+        assert node.walk_count == 3
+
+
+class WalkedNode(FakeNode):
+    """Its history is long."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.walk_count = 0
+        self.may_end = threading.Event()
+
+    def history(self, **wanted: Any) -> Iterator[Event]:
+        self.walk_count += 1
+        self.may_end.wait(20.0)
+        return super().history(**wanted)
 
 
 class TestAnswers:

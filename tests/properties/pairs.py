@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hypothesis import strategies as st
 
 from eventstore import EventId, Kind
+from eventstore.event import MS_MAX
 from tests.support.histories import MASTER, ORIGINS, History, other
 
 KEYS = ("users/a", "users/b", "scripts/a")
@@ -15,7 +16,7 @@ ENTRY_KINDS = (Kind.ENTRY_PUT, Kind.ENTRY_PUT, Kind.ENTRY_DELETED)
 any_origin = st.sampled_from(ORIGINS)
 keys = st.sampled_from(KEYS)
 event_ids = st.builds(
-    EventId, st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1)
+    EventId, st.integers(0, MS_MAX), st.integers(0, 2**64 - 1)
 ) | st.builds(EventId, st.integers(0, 3), st.integers(0, 3))
 vectors = st.dictionaries(any_origin, event_ids)
 

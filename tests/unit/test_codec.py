@@ -13,6 +13,7 @@ from eventstore import (
     codec,
 )
 from eventstore.codec import EVENT_BYTES_MAX, Unknown
+from eventstore.event import MS_MAX
 from tests.support.histories import MASTER, PAIR, STANDBY
 
 ID = EventId(1767225600000, 7)
@@ -139,6 +140,11 @@ def test_the_start_of_a_chain_names_pair_and_origin() -> None:
             "its vector has 17 origins",
             id="too many origins",
         ),
+        pytest.param(
+            {"vector": {"master": str(ID), "standby": f"{2**64 - 1}-1"}},
+            "beyond the year 9999",
+            id="vector beyond all time",
+        ),
         pytest.param({"was": 1}, "no pair", id="what it was: no pair"),
         pytest.param({"was": [1]}, "no pair", id="what it was: one part"),
         pytest.param({"was": [5, bytes(32)]}, "no id and digest", id="was: no id"),
@@ -214,7 +220,7 @@ def test_nothing_over_the_limit_is_decoded() -> None:
 
 
 def test_every_value_within_its_limits_fits_the_limit_of_an_event() -> None:
-    longest = EventId(2**64 - 1, 2**64 - 1)
+    longest = EventId(MS_MAX, 2**64 - 1)
     stored = codec.encode(
         origin=MASTER,
         event_id=longest,
