@@ -21,7 +21,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.exploration")
     parser.add_argument("--only", action="append", choices=names, metavar="SCENARIO")
     parser.add_argument("--small", action="store_true", help="what the tests explore")
-    parser.add_argument("--states", type=int, default=3_000_000, metavar="N",
+    parser.add_argument("--states", type=int, default=2_000_000, metavar="N",
                         help="give a scenario up there (default %(default)s)")  # fmt: skip
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
