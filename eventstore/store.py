@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 
 import attrs
 
@@ -288,7 +288,13 @@ class EventStore:
                 f"{BATCH_EVENT_COUNT_MAX}"
             )
         self._check_hindrance()
-        # Behind a Redis that hangs, changes must not queue up for minutes:
+        with self._turn():
+            self._await_thaw(frozen_limit_s)
+            return self._write(drafts, actor, reason, expected)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        # Behind a Redis that hangs, or a resync, nobody must queue up for minutes:
         # test_changes_do_not_queue_up_behind_a_stopped_redis.
         if not self._writing.acquire(timeout=TURN_LIMIT_S):
             raise StoreRefused(
@@ -296,8 +302,7 @@ class EventStore:
                 "s; nothing was stored"
             )
         try:
-            self._await_thaw(frozen_limit_s)
-            return self._write(drafts, actor, reason, expected)
+            yield
         finally:
             self._writing.release()
 
@@ -314,7 +319,7 @@ class EventStore:
         _check_author(actor, reason)
         draft = _Draft(kind, "", codec.pack_value(value))
         self._check_hindrance()
-        with self._writing:
+        with self._turn():
             return self._write([draft], actor, reason, None)[0]
 
     @property

@@ -34,12 +34,13 @@ class PairSetting(Generic[T]):
         *,
         store: EventStore,
         role: Role,
-        submit: Callable[[Callable[[], object]], object],
+        submit: Callable[[Callable[[], object]], bool],
         changed: Callable[[], object],
     ) -> None:
-        """`submit` does a job in a thread that may wait for Redis; `changed` is called when
-        this node's setting, or what it knows of the peer's, has changed: one call at a
-        time, so that the last one sees the last setting.
+        """`submit` does a job in a thread that may wait for Redis; False: it does not.
+
+        `changed` is called when this node's setting, or what it knows of the peer's, has
+        changed: one call at a time, so that the last one sees the last setting.
         """
         self.current = initial
         self.peers = initial
@@ -70,11 +71,13 @@ class PairSetting(Generic[T]):
 
     def peer_said(self, theirs: T) -> None:
         """Adopt the peer's order if it is newer."""
-        news = theirs != self.peers or self.current.yields_to(theirs)
-        self.peers = theirs
+        before, self.peers = self.peers, theirs
+        news = theirs != before or self.current.yields_to(theirs)
         if news and not self._meeting:
             self._meeting = True
-            self._submit(self._meet)
+            if not self._submit(self._meet):
+                # Said again with the next heartbeat, and still news then.
+                self._meeting, self.peers = False, before
 
     def _meet(self) -> None:
         self._meeting = False

@@ -124,6 +124,7 @@ class Resyncing:
         if not self._lock.acquire(blocking=False):
             raise ResyncRefused([f"a resync is under way: {self.progress}"])
         began_s = self._clock.now_s()
+        self.progress = "looking"
         try:
             left = self._look(discard, with_entries=dry_run)
             if dry_run:
@@ -149,7 +150,7 @@ class Resyncing:
                     self._source,
                     discard=discard,
                     with_entries=with_entries,
-                    watch=lambda count: self._tell(f"looking: {count} events read"),
+                    watch=self._may_look_on,
                 )
                 reasons += left.against()
                 if left.is_own_replaced and not left.own.is_theirs_longer:
@@ -222,12 +223,13 @@ class Resyncing:
         head = peer.heads.get(self._own) if peer else None
         return EventId.parse(head.id) if head else START
 
-    def _may_go_on(self, count: int) -> bool:
-        return self._tell(f"copying: {count} events read") and not self._failed_checks()
+    def _may_look_on(self, count: int) -> bool:
+        self.progress = f"looking: {count} events read"
+        return not self._stopping
 
-    def _tell(self, progress: str) -> bool:
-        self.progress = progress
-        return True
+    def _may_go_on(self, count: int) -> bool:
+        self.progress = f"copying: {count} events read"
+        return not self._failed_checks()
 
     def _failed_checks(self) -> tuple[str, ...]:
         view = self._view()

@@ -86,6 +86,8 @@ class Shells:
         self._peer: Heartbeat | None = None
         self._compared_with: str | None = None
         """The peer's process whose copy of the own stream was found to be a part of it."""
+        self._comparing = False
+        """Whether that is queued already: behind a Redis that hangs they must not pile up."""
         self.unreadable: str | None = "which format the peer writes is not known yet"
         """Why its events are not copied although replication is on."""
         self._wanted_by_peer = START
@@ -359,10 +361,11 @@ class Shells:
         known = self._store.snapshot.heads[Origin(own)]
         ours = Head(str(known.id), known.digest.hex())
         met = heartbeat.instance == self._compared_with
-        if head is None or not may_be_missing(ours, head, met=met):
+        if self._comparing or head is None or not may_be_missing(ours, head, met=met):
             return
 
         def compare() -> None:
+            self._comparing = False
             try:
                 claimed, digest = EventId.parse(head.id), bytes.fromhex(head.digest)
                 if self._store.compare_own(claimed, digest):
@@ -370,7 +373,9 @@ class Shells:
             except (EventStoreError, ValueError) as error:
                 _log.warning("cannot compare with the peer's copy: %s", error)
 
-        self.bookkeeping.submit(compare)
+        self._comparing = True
+        if not self.bookkeeping.submit(compare):
+            self._comparing = False  # With the next heartbeat.
 
     def _read_on_request(self, heartbeat: Heartbeat) -> None:
         """The standby wants its stream to be read before its data are replaced (D12).
@@ -379,9 +384,10 @@ class Shells:
         """
         asked = EventId.parse(heartbeat.read_up_to)
         wanted = asked if self.unreadable is None else START
-        if wanted != self._wanted_by_peer:
+        if wanted == self._wanted_by_peer:
+            return
+        if self.bookkeeping.submit(lambda: self._replicator.read_up_to(wanted)):
             self._wanted_by_peer = wanted
-            self.bookkeeping.submit(lambda: self._replicator.read_up_to(wanted))
 
     def set_replication(self, enabled: bool, *, actor: str, reason: str) -> None:
         """Store the order, then follow it; the peer learns of it at once.

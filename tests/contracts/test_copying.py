@@ -102,6 +102,22 @@ def test_an_event_from_beyond_the_year_9999_is_not_taken(
     standby.put("users/jane", "still")  # What cannot be exceeded stops nobody.
 
 
+def test_an_event_that_knew_one_from_beyond_the_year_9999_is_not_taken(
+    standby: Node, writer: Writer
+) -> None:
+    """Own ids go on above those that the peer knew: no id would be left."""
+    event_id = EventId(106, 7)
+    blob = codec.encode(
+        origin=MASTER, event_id=event_id, kind="entry-put", key="a/b", packed=b"\x01",
+        actor="jane", reason="", wall_ns=1, previous=writer.written[-1].digest,
+        vector={MASTER: event_id, STANDBY: EventId(MS_MAX + 1, 1)},
+    )  # fmt: skip
+    standby.store.take(writer.blobs)
+    refuses(standby, [(event_id, blob)], "beyond the year 9999", DamagedEvent)
+    assert standby.store.hindrance is None
+    assert standby.put("users/1", 1).id.ms < MS_MAX
+
+
 @pytest.mark.parametrize(
     ("blob", "why"),
     [

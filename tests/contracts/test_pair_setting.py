@@ -25,14 +25,20 @@ class Setting:
         self.seen: list[ReplicationSetting] = []
         """What was followed, each time that it was told."""
         self.jobs: list[Callable[[], object]] = []
+        self.takes_jobs = True
         self.pair = PairSetting(
             Kind.REPLICATION_CHANGED,
             FIRST,
             store=node.store,
             role=Role.MASTER,
-            submit=self.jobs.append,
+            submit=self._submit,
             changed=lambda: self.seen.append(self.pair.current),
         )
+
+    def _submit(self, job: Callable[[], object]) -> bool:
+        if self.takes_jobs:
+            self.jobs.append(job)
+        return self.takes_jobs
 
     def turn_off(self) -> None:
         self.pair.order(lambda now: now.changed_to(False), actor="jane", reason="why")
@@ -98,6 +104,20 @@ def test_what_the_peer_said_before_is_no_news(setting: Setting) -> None:
     setting.pair.peer_said(ON_AGAIN)
     setting.pair.peer_said(ON_AGAIN)
     assert len(setting.jobs) == 1, "it is looked at once"
+
+
+@pytest.mark.parametrize("own", [FIRST, ON_AGAIN], ids=["newer", "older"])
+def test_a_peers_order_that_finds_too_much_waiting_for_redis_is_met_with_a_later_heartbeat(
+    setting: Setting, own: ReplicationSetting
+) -> None:
+    setting.pair.current = own
+    setting.takes_jobs = False
+    setting.peer_said(OFF)
+    assert setting.seen == []
+    setting.takes_jobs = True
+    setting.peer_said(OFF)
+    assert setting.pair.peers == OFF
+    assert setting.seen == [OFF if own == FIRST else ON_AGAIN]
 
 
 def test_a_peers_order_that_cannot_be_stored_is_adopted_with_a_later_heartbeat(

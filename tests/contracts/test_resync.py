@@ -493,6 +493,26 @@ def test_a_swap_that_arrives_after_it_was_given_up_changes_nothing(
     check(master, standby)
 
 
+def test_what_a_node_records_meanwhile_does_not_wait_for_its_end(
+    master: Node, standby: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An order, such as a pause of takeovers, keeps nobody waiting who would end it."""
+    monkeypatch.setattr("eventstore.store.TURN_LIMIT_S", 0.05)
+    master.put("users/a", 1)
+    refused: list[StoreRefused] = []
+
+    def record(_count: int) -> bool:
+        with pytest.raises(StoreRefused, match="nothing was stored") as error:
+            standby.store.record(Kind.TAKEOVER_CHANGED, {"revision": 1}, actor="jane")
+        refused.append(error.value)
+        return True
+
+    standby.store.resync(master.streams, order(), watch=record)
+    assert refused
+    standby.store.record(Kind.TAKEOVER_CHANGED, {"revision": 1}, actor="jane")
+    check(master, standby)
+
+
 @pytest.mark.parametrize("fault", Fault)
 @pytest.mark.parametrize("page", [1, 500])
 @pytest.mark.parametrize("discard", [False, True], ids=["kept", "discarded"])

@@ -201,6 +201,17 @@ def test_a_node_that_stops_gives_it_up(ordering: Standby, standby: Node) -> None
     assert everything(standby) == before
 
 
+def test_a_node_that_stops_looks_no_further(ordering: Standby) -> None:
+    ordering.resyncing.stop()
+    with pytest.raises(ResyncRefused) as refused:
+        ordering.order(dry_run=True)
+    assert refused.value.reasons == (
+        "this node is stopping",
+        "the resync was given up, because it may not go on; nothing was changed",
+    )
+    assert ordering.resyncing.progress is None
+
+
 def test_nothing_that_the_master_has_applied_is_discarded(
     ordering: Standby, master: Node, standby: Node
 ) -> None:

@@ -172,6 +172,13 @@ MUTANTS = (
         "one event from beyond the year 9999 would end all writing",
     ),
     Mutant(
+        "chain-takes-who-knew-the-far-future",
+        MEMORY,
+        "seen.ms > MS_MAX for seen in",
+        "seen.ms > 100 * MS_MAX for seen in",
+        "own ids go on above those that the peer names, so these are bounded too",
+    ),
+    Mutant(
         "tail-unbounded",
         MEMORY,
         "while len(self._kept) > TAIL_COUNT_MAX or self._bytes > TAIL_BYTES_MAX:",
