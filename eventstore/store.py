@@ -1,8 +1,10 @@
 """What one node knows: its own stream, its copy of the peer's, and what they fold to.
 
-Writing to the own stream goes through one lock, which is held while Redis works.
-Memory has a lock of its own, held only while events are folded, so reading an entry or
-taking a `Snapshot` never waits for Redis.
+Writing to the own stream goes through one lock, which is held while Redis works; during a
+recovery, which may take minutes, `hindrance` refuses all writing in its place. Memory has a
+lock of its own, held only while events are folded, so reading an entry or taking a
+`Snapshot` never waits for Redis. Who needs several locks takes them in this order:
+recovering, writing, copying, memory.
 """
 
 from __future__ import annotations

@@ -509,9 +509,8 @@ class Core:
             return
         self._learn_format(None)
         if isinstance(self.situation.phase, Giving | HandingOver | Promised):
-            self._step(
-                found, now_s
-            )  # Of a planned switch one of the two must come out.
+            # Of a planned switch one of the two must come out.
+            self._step(found, now_s)
             return
         evidence = found.evidence if isinstance(found, PeerLost) else None
         held = self._gate.held(evidence, self._pause(), now_s)
