@@ -241,7 +241,8 @@ class _Fields:
             both = _Fields(self.name, {"id": value[0], "digest": value[1]})
             head = Head(both.text("id"), both.text("digest"))
             self.check_id(field, head.id)
-            heads[origin] = head
+            if origin in set(Role):  # Others would pile up in what is remembered.
+                heads[origin] = head
         return heads
 
     def event_id(self, field: str, *, default: str) -> str:

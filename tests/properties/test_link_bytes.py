@@ -43,7 +43,9 @@ heartbeats = st.builds(
     promise=st.none() | texts,
     state_age_ms=numbers,
     yield_count=numbers,
-    heads=st.dictionaries(texts, st.builds(Head, ids, texts), max_size=3),
+    heads=st.dictionaries(
+        st.sampled_from([role.value for role in Role]), st.builds(Head, ids, texts)
+    ),
     digest=texts,
     entry_count=numbers,
     fold_version=numbers,
