@@ -11,7 +11,7 @@ from eventstore import codec
 from eventstore.codec import Unknown
 from eventstore.configuration import Configuration, Folded
 from eventstore.errors import DamagedEvent, StreamForked
-from eventstore.event import MS_MAX, START, Event, EventId, Origin
+from eventstore.event import MS_MAX, START, Event, EventId, Kind, Origin
 
 Stored = tuple[EventId, bytes]
 """One stream entry: its id and its bytes."""
@@ -19,6 +19,8 @@ Stored = tuple[EventId, bytes]
 RECENT_COUNT_MAX = 100
 TAIL_COUNT_MAX = 10_000
 TAIL_BYTES_MAX = 8 * 1024 * 1024
+_KINDS = frozenset(Kind)
+"""Of others, which anybody may make up, none is asked for."""
 
 
 @attrs.frozen
@@ -116,7 +118,7 @@ class Memory:
                 self._unknown_count += 1
                 continue
             news.append((event, self.configuration.fold(event)))
-            if not event.key:
+            if not event.key and event.kind in _KINDS:
                 place = origin, event.kind
                 kept = self.recent.setdefault(place, deque(maxlen=RECENT_COUNT_MAX))
                 kept.append(event)
