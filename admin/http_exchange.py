@@ -135,8 +135,8 @@ class Exchange:
         what = shortened(" ".join(str(error).split()) or type(error).__name__, 200)
         if isinstance(error, httpx.RemoteProtocolError | httpx.DecodingError):
             return ReplyUnclear(
-                f"{self._url} does not speak HTTP as a node does ({what}){unknown}; "
-                "check the host and port of --node"
+                f"{self._url} did not answer as a node does ({what}){unknown}; "
+                "check that the node still runs, and the host and port of --node"
             )
         return Unreachable(
             f"{self._url} cannot be reached ({what}){unknown}; check that the node runs, "

@@ -1,17 +1,19 @@
 """Where a command's words go: results to standard output, all else to standard error.
 
-On a terminal, tables are drawn; elsewhere they are lines of tab-separated columns, which
-`cut` and `grep` like. Text that a node sent is never taken as markup, and its control
-characters are never passed on: an actor's name must not be able to steer a terminal.
+On a terminal, tables are drawn, or where they are too wide for it, row by row; elsewhere
+they are lines of tab-separated columns, which `cut` and `grep` like. Text that a node sent
+is never taken as markup, and its control characters are never passed on: an actor's name
+must not be able to steer a terminal.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TextIO
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -19,6 +21,9 @@ from rich.text import Text
 from admin.errors import AdminError
 from admin.fields import shortened
 from admin.json_text import JsonValue, written_json
+
+_GAP_WIDTH = 2
+"""Between two columns of a table."""
 
 
 class OutputClosed(Exception):
@@ -70,12 +75,19 @@ class Output:
             for row in itertools.chain([titles], rows):
                 self._write("\t".join(plain(cell) for cell in row) + "\n")
             return
+        kept = [[plain(cell) for cell in row] for row in rows]
+        terminal = self.terminal()
+        widths = _column_widths([titles, *kept], terminal.width)
+        if widths is None:
+            for line in _row_by_row(titles, kept):
+                terminal.print(line, soft_wrap=True)
+            return
         drawn = Table(box=None, pad_edge=False, header_style="bold")
-        for title in titles:
-            drawn.add_column(title, overflow="fold")
-        for row in rows:
-            drawn.add_row(*(Text(plain(cell)) for cell in row))
-        self.terminal().print(drawn)
+        for title, width in zip(titles, widths, strict=True):
+            drawn.add_column(title, width=width)
+        for row in kept:
+            drawn.add_row(*(Text(cell) for cell in row))
+        terminal.print(drawn)
 
     def text(self, lines: Iterable[Text]) -> None:
         """Write styled lines; without style where nobody can see it."""
@@ -116,6 +128,36 @@ class Output:
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise AdminError(f"cannot write to standard output: {reason}") from error
+
+
+def _column_widths(rows: Sequence[Sequence[str]], limit: int) -> list[int] | None:
+    """Widths with which a table breaks only at spaces; None: it needs more than `limit`.
+
+    An id that is broken over two lines cannot be copied to the next command.
+    """
+    columns = list(zip(*rows, strict=True))
+    widths = [max(cell_len(w) for c in column for w in c.split()) for column in columns]
+    spare = limit - sum(widths) - _GAP_WIDTH * (len(columns) - 1)
+    if spare < 0:
+        return None
+    for index, column in enumerate(columns):
+        more = min(spare, max(map(cell_len, column)) - widths[index])
+        widths[index] += more
+        spare -= more
+    return widths
+
+
+def _row_by_row(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[Text]:
+    """Each row as a line per cell, and an empty line between two rows."""
+    width = max(map(len, titles))
+    for index, row in enumerate(rows):
+        if index:
+            yield Text()
+        for title, cell in zip(titles, row, strict=True):
+            if cell:
+                yield Text(f"{title:<{width}} ", style="bold").append(
+                    cell, style="not bold"
+                )
 
 
 def brief_value(value: JsonValue) -> str:

@@ -74,6 +74,7 @@ def resync(
     """
     session = session_of(context)
     client = session.client()
+    client.replication()  # A node that hangs is told now: for a resync one waits for hours.
     with _progress(session):
         found = client.resync(discard=discard, dry_run=True, reason=reason)
     if dry_run:

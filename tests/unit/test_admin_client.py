@@ -217,6 +217,11 @@ def test_a_change_that_may_have_arrived_is_said_to_be_unknown(
     assert ("whether the change was made is unknown" in raised.value.text) is is_unknown
 
 
+def test_a_node_that_dies_before_it_answers_is_looked_for_first() -> None:
+    died = httpx.RemoteProtocolError("Server disconnected without sending a response.")
+    assert "check that the node still runs" in _failure(died).text
+
+
 def test_nothing_is_asked_twice() -> None:
     node = FakeNode()
     node.answers.append(httpx.ReadTimeout(""))

@@ -45,6 +45,19 @@ def node() -> FakeNode:
     return node
 
 
+@pytest.mark.parametrize("columns", [40, 80, 150, 400])
+def test_an_id_is_never_broken_on_a_terminal(
+    node: FakeNode, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    node.conflicts = [lost("1795601526994-60029", "users/a", 1)]
+    out = run_admin(node, "conflicts", terminal=True).out
+    assert "1795601526994-60029" in out
+    assert "2026-01-01T00:00:00Z" in out
+    drawn_as_table = "60029" not in out.splitlines()[0]
+    assert drawn_as_table is (columns > 80)
+
+
 def test_open_conflicts_tell_who_when_and_why(node: FakeNode) -> None:
     run = run_admin(node, "conflicts", token=READ_TOKEN)
     assert (run.exit_code, run.err) == (0, "")

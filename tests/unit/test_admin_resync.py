@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.support.admin_runner import run_admin
@@ -15,6 +16,15 @@ RESYNC = ("replication", "resync")
 
 def orders(node: FakeNode) -> list[Any]:
     return [json.loads(r.content) for r in node.sent("POST", "/replication/resync")]
+
+
+def test_a_node_that_hangs_gets_no_order_that_is_waited_for_for_hours() -> None:
+    node = FakeNode()
+    node.answers.append(httpx.ReadTimeout(""))
+    run = run_admin(node, *RESYNC, "--dry-run", "--timeout-s", "2")
+    assert (run.exit_code, run.out) == (4, "")
+    assert "did not answer within 2 s" in run.err
+    assert orders(node) == []
 
 
 def test_it_shows_first_and_then_does_it() -> None:
@@ -35,7 +45,9 @@ def test_it_shows_first_and_then_does_it() -> None:
         {"discard": False, "dry_run": True},
         {"discard": False, "dry_run": False},
     ]
-    assert {r.headers["X-Reason"] for r in node.requests} == {"update"}
+    assert {
+        r.headers["X-Reason"] for r in node.sent("POST", "/replication/resync")
+    } == {"update"}
 
 
 def test_a_dry_run_only_shows() -> None:
