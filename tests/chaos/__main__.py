@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import secrets
-import signal
 import sys
 from pathlib import Path
 from random import Random
@@ -14,6 +13,7 @@ from node.embedded_redis import RedisMissing, redis_server_program
 from tests.chaos import machines
 from tests.chaos.faults import FAULTS
 from tests.chaos.run import Plan, run
+from tests.support.commands import exit_code, whole_number
 
 MINUTES_DEFAULT = 10.0
 PER_SECOND_DEFAULT = 50.0
@@ -25,6 +25,10 @@ USAGE_ERROR = 2
 def main(arguments: list[str]) -> int:
     """Run, and return the exit code: 0 only if everything is as it must be."""
     asked = _parser().parse_args(arguments)
+    complaint = _not_writable(asked.directory, asked.markdown)
+    if complaint:
+        print(complaint, file=sys.stderr)
+        return USAGE_ERROR
     names = [name for part in asked.only for name in part.split(",") if name]
     unknown = [name for name in names if name not in FAULTS]
     if unknown:
@@ -44,8 +48,6 @@ def main(arguments: list[str]) -> int:
         machines.enter_private_namespaces(
             (sys.executable, "-m", "tests.chaos", *arguments, "--seed", str(seed))
         )
-    # One way out: a signal unwinds everything, whatever it interrupts.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     return run(
         Plan(
             seconds=asked.minutes * 60,
@@ -61,10 +63,27 @@ def main(arguments: list[str]) -> int:
     )
 
 
+def _not_writable(directory: Path | None, markdown: Path | None) -> str | None:
+    """Found out now, and not after minutes of faults."""
+    try:
+        if directory is not None:
+            directory.mkdir(parents=True, exist_ok=True)
+        if markdown is not None:
+            markdown.touch()
+    except OSError as error:
+        return f"{error.filename} cannot be written: {error.strerror}"
+    return None
+
+
 def _positive(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
     if not 0 < number <= LIMIT:
-        raise ValueError
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a number above 0, up to {LIMIT}"
+        )
     return number
 
 
@@ -76,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--minutes", type=_positive, default=MINUTES_DEFAULT, metavar="N",
         help="how long faults are made; the last check comes on top (10)")  # fmt: skip
-    add("--seed", type=int, help="same faults, in the same order (by chance)")
+    add("--seed", type=whole_number, help="same faults, in the same order (by chance)")
     add("--only", action="append", default=[], metavar="FAULT,…",
         help="only these")  # fmt: skip
     add("--per-second", type=_positive, default=PER_SECOND_DEFAULT, metavar="N",
@@ -90,4 +109,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(exit_code(lambda: main(sys.argv[1:])))

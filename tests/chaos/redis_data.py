@@ -50,7 +50,7 @@ def head_of(server: RedisServer, origin: Origin) -> EventId:
 
 
 def mount_disk(directory: Path) -> None:
-    """Put a small disk of its own under a directory; it goes with our mounts."""
+    """Put a small disk of its own under a directory."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES},mode=700", "tmpfs",
@@ -58,6 +58,13 @@ def mount_disk(directory: Path) -> None:
         check=True,
         timeout=COMMAND_LIMIT_S,
     )  # fmt: skip
+
+
+def unmount_disk(directory: Path) -> None:
+    """Take it away: nothing can remove a directory that is one."""
+    subprocess.run(
+        ["umount", "--lazy", str(directory)], check=True, timeout=COMMAND_LIMIT_S
+    )
 
 
 def fill_disk(directory: Path) -> None:

@@ -26,7 +26,7 @@ from tests.chaos.faults import FAULTS
 from tests.chaos.journal import Takeover, Window
 from tests.chaos.machines import Machines
 from tests.chaos.network import Network, ProxiedNetwork, WiredNetwork
-from tests.chaos.redis_data import DATA, mount_disk
+from tests.chaos.redis_data import DATA, mount_disk, unmount_disk
 from tests.chaos.scene import ChaosFailed, Scene, wait
 from tests.chaos.verdict import Counts
 from tests.chaos.watching import Watching
@@ -72,7 +72,6 @@ def run(plan: Plan, chance: Random) -> int:
     """Carry out the plan; returns the exit code."""
     say = Teller()
     directory = plan.directory or Path(tempfile.mkdtemp(prefix="netphone-chaos-"))
-    directory.mkdir(parents=True, exist_ok=True)
     say(f"seed {plan.seed}, logs in {directory}")
     code = FAILED
     try:
@@ -141,6 +140,7 @@ def _set_up(
         },
         places=None if machines is None else machines.places,
     )
+    disks = stack.enter_context(contextlib.ExitStack())
     stack.callback(pair.close)
     network: Network
     network = ProxiedNetwork(pair) if machines is None else WiredNetwork(machines, pair)
@@ -149,6 +149,7 @@ def _set_up(
     if machines is not None:
         for server in pair.redis.values():
             mount_disk(server.directory)
+            disks.callback(unmount_disk, server.directory)
     watching = Watching(pair)
     scene = Scene(
         pair,

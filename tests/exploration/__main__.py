@@ -6,12 +6,13 @@ import argparse
 import sys
 import time
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
-from itertools import repeat
+from functools import partial
+from multiprocessing import Pool
 
 from tests.exploration.invariants import Invariant
 from tests.exploration.measured import Measured, measure
 from tests.exploration.scenarios import LARGE, SMALL
+from tests.support.commands import at_least_one, exit_code, leave_interrupts_to_parent
 
 
 def main() -> int:
@@ -21,17 +22,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.exploration")
     parser.add_argument("--only", action="append", choices=names, metavar="SCENARIO")
     parser.add_argument("--small", action="store_true", help="what the tests explore")
-    parser.add_argument("--states", type=int, default=2_000_000, metavar="N",
+    parser.add_argument("--states", type=at_least_one, default=2_000_000, metavar="N",
                         help="give a scenario up there (default %(default)s)")  # fmt: skip
-    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--processes", type=at_least_one, default=2, metavar="N",
+                        help="at once (default %(default)s)")  # fmt: skip
     options = parser.parse_args()
     asked = SMALL if options.small else scenarios
     chosen = [one for one in asked if one.name in (options.only or names)]
+    if not chosen:
+        parser.error("none of --only is among the scenarios of --small")
     began_s = time.perf_counter()
     print(f"{'scenario':22} {'states':>10} {'transitions':>12} {'depth':>6} {'s':>6}")
     found = []
-    with ProcessPoolExecutor(options.processes) as pool:
-        for explored in pool.map(measure, chosen, repeat(options.states)):
+    explore = partial(measure, state_count_max=options.states)
+    with Pool(options.processes, leave_interrupts_to_parent) as pool:
+        for explored in pool.imap(explore, chosen):
             found.append(explored)
             _print_line(explored)
     _print_sum(found, time.perf_counter() - began_s)
@@ -70,4 +75,4 @@ def _print_sum(found: list[Measured], took_s: float) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

@@ -22,6 +22,7 @@ from pathlib import Path
 import attrs
 
 from tests.fuzz.targets import INPUT_LIMIT_S, REGRESSIONS, TARGETS, TOP, Target
+from tests.support.commands import at_least_one, exit_code
 
 WORK = TOP / ".fuzz"
 MEMORY_LIMIT_MB = 2048
@@ -61,7 +62,9 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz")
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
-    parser.add_argument("--seconds", type=int, default=60, help="for each target")
+    parser.add_argument(
+        "--seconds", type=at_least_one, default=60, help="for each target (60)"
+    )
     parser.add_argument(
         "--fallback", action="store_true", help="hypothesis even if atheris is there"
     )
@@ -69,8 +72,6 @@ def _options() -> argparse.Namespace:
     for name in options.targets:
         if name not in TARGETS:
             parser.error(f"there is no target {name!r}; there are {', '.join(TARGETS)}")
-    if options.seconds < 1:
-        parser.error(f"--seconds is {options.seconds}, below 1")
     return options
 
 
@@ -136,4 +137,4 @@ def _run(module: str, *arguments: str, limit_s: float) -> tuple[int, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

@@ -20,15 +20,14 @@ RUN_LIMIT_S = 180.0
 BEGUN_LIMIT_S = 60.0
 
 
-def started(directory: Path, *arguments: str) -> subprocess.Popen[str]:
+def started(temporary: Path, *arguments: str) -> subprocess.Popen[str]:
     require_redis()
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.chaos", "--proxies", "--seed", "1",
-         "--directory", str(directory), *arguments],
+        [sys.executable, "-m", "tests.chaos", "--seed", "1", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "TMPDIR": str(temporary)},
     )  # fmt: skip
 
 
@@ -46,7 +45,8 @@ def test_a_short_run_loses_nothing_and_writes_its_table(tmp_path: Path) -> None:
     table = tmp_path / "table.md"
     faults = "switch,active-killed,redis-path-cut"
     with started(
-        tmp_path / "run",
+        tmp_path,
+        *("--proxies", "--directory", str(tmp_path / "run")),
         *("--minutes", "0.4", "--only", faults, "--markdown", str(table)),
     ) as process:
         told, _ = process.communicate(timeout=RUN_LIMIT_S)
@@ -57,14 +57,17 @@ def test_a_short_run_loses_nothing_and_writes_its_table(tmp_path: Path) -> None:
     assert processes_of(tmp_path) == []
 
 
-def test_ctrl_c_ends_a_run_at_once_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    directory = tmp_path / "run"
-    with started(directory, "--only", "cut") as process:
+@pytest.mark.parametrize("how", [["--proxies"], []], ids=["proxies", "as it can"])
+def test_ctrl_c_ends_a_run_at_once_and_leaves_nothing_behind(
+    tmp_path: Path, how: list[str]
+) -> None:
+    with started(tmp_path, "--only", "cut", *how) as process:
         assert process.stdout is not None
         begun = next(line for line in process.stdout if "the network is cut" in line)
-        assert processes_of(directory), begun
+        assert processes_of(tmp_path), begun
         process.send_signal(signal.SIGINT)
         told, _ = process.communicate(timeout=BEGUN_LIMIT_S)
     assert process.returncode == 130, told
     assert "interrupted" in told
-    wait_until(lambda: not processes_of(directory), 5.0, "all processes to be gone")
+    wait_until(lambda: not processes_of(tmp_path), 5.0, "all processes to be gone")
+    assert list(tmp_path.iterdir()) == []

@@ -32,6 +32,7 @@ import psutil
 
 from tests.mutants import data, nodes
 from tests.mutants.mutant import Mutant
+from tests.support.commands import at_least_one, exit_code
 
 ROOT = Path(__file__).parents[2]
 MUTANTS = (*data.MUTANTS, *nodes.MUTANTS)
@@ -95,11 +96,6 @@ class Verdict:
 def main() -> int:
     options = _options()
     chosen = [m for m in MUTANTS if not options.only or m.name in options.only]
-    unknown = set(options.only) - {m.name for m in chosen}
-    if unknown:
-        sys.exit(
-            f"there is no mutant {sorted(unknown)[0]!r}; see tests/mutants/data.py and nodes.py"
-        )
     with tempfile.TemporaryDirectory(prefix="netphone-mutants-") as directory:
         unbroken = Path(directory) / "unbroken"
         shutil.copytree(ROOT, unbroken, ignore=NOT_COPIED)
@@ -123,14 +119,23 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants")
-    parser.add_argument("--jobs", type=int, default=2, help="how many run at once")
+    parser.add_argument(
+        "--jobs", type=at_least_one, default=2, help="how many run at once"
+    )
     parser.add_argument("--only", action="append", default=[], metavar="NAME")
     parser.add_argument(
         "--quick",
         action="store_true",
         help="leave out the tests with whole nodes; what they alone would notice survives",
     )
-    return parser.parse_args()
+    options = parser.parse_args()
+    unknown = set(options.only) - {mutant.name for mutant in MUTANTS}
+    if unknown:
+        parser.error(
+            f"--only: there is no mutant {min(unknown)!r}; "
+            "see tests/mutants/data.py and nodes.py"
+        )
+    return options
 
 
 def _baseline(tree: Path) -> Run:
@@ -148,7 +153,7 @@ def _try_all(
     laboratory: Laboratory, chosen: Sequence[Mutant], jobs: int
 ) -> list[Mutant]:
     survivors = []
-    with ThreadPoolExecutor(max(1, jobs)) as pool:
+    with ThreadPoolExecutor(jobs) as pool:
         tried = [pool.submit(laboratory.try_out, mutant) for mutant in chosen]
         try:
             for future in as_completed(tried):
@@ -158,6 +163,8 @@ def _try_all(
                     survivors.append(verdict.mutant)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            for one in _descendants(os.getpid())[1:]:
+                one.kill()  # Else their threads would be waited for.
             raise
     return survivors
 
@@ -296,4 +303,4 @@ def _descendants(pid: int) -> list[psutil.Process]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

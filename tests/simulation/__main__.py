@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from tests.simulation.campaign import Summary, account, results
 from tests.simulation.seeds import run_seed
+from tests.support.commands import at_least_one, exit_code, whole_number
 
 FAILED_COUNT_MAX = 5
 """Enough to look at; the rest would only scroll them away."""
@@ -19,17 +20,15 @@ PROGRESS_EACH_S = 5.0
 def main(arguments: Sequence[str] | None = None) -> int:
     """0: all seeds are well. 1: not all; their traces were printed."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation")
-    parser.add_argument("--seeds", type=int, default=300, help="how many (300)")
-    parser.add_argument("--first", type=int, default=0, help="the first of them (0)")
-    parser.add_argument(
-        "--jobs", type=int, default=os.cpu_count() or 1, help="processes at once"
-    )
-    parser.add_argument("--seed", type=int, help="one again, with its whole trace")
+    add = parser.add_argument
+    add("--seeds", type=at_least_one, default=300, help="how many (300)")
+    add("--first", type=whole_number, default=0, help="the first of them (0)")
+    add("--jobs", type=at_least_one, default=os.cpu_count() or 1,
+        help="processes at once")  # fmt: skip
+    add("--seed", type=whole_number, help="one again, with its whole trace")
     chosen = parser.parse_args(arguments)
     if chosen.seed is not None:
         return _replay(chosen.seed)
-    if chosen.seeds < 1 or chosen.jobs < 1:
-        parser.error("--seeds and --jobs are at least 1")
     return _run(range(chosen.first, chosen.first + chosen.seeds), chosen.jobs)
 
 
@@ -74,4 +73,4 @@ def _print_summary(summary: Summary, took_s: float) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

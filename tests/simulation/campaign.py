@@ -11,6 +11,7 @@ import attrs
 from node.roles import Role
 from node.takeover_gate import TAKEOVER_RULES
 from tests.simulation.seeds import Result, run_seed
+from tests.support.commands import leave_interrupts_to_parent
 
 TRACE_TAIL_COUNT = 40
 _CHUNK_SEED_COUNT = 10
@@ -22,7 +23,8 @@ def results(seeds: Iterable[int], jobs: int) -> Iterator[Result]:
         yield from map(run_briefly, seeds)
         return
     # Not forked: a process of pytest or of a debugger has threads.
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+    spawning = multiprocessing.get_context("spawn")
+    with spawning.Pool(jobs, leave_interrupts_to_parent) as pool:
         yield from pool.imap_unordered(run_briefly, seeds, _CHUNK_SEED_COUNT)
 
 
