@@ -27,8 +27,8 @@ _FORMAT_UNSAID = 1
 
 TEXT_LENGTH_MAX: Final = 1024
 """Characters; a message with a longer text ends its connection."""
-REVISION_MAX: Final = 2**62
-"""No order has a higher one; what says so is garbage, and the next one must fit a message."""
+REVISION_MAX: Final = 2**63 - 2**32
+"""No order has a higher one; what says so is garbage, and the next ones must fit a message."""
 _ITEM_COUNT_MAX = 64
 _NO_EVENT = "0-0"
 NONCE_BYTES: Final = 16
