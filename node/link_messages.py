@@ -26,9 +26,9 @@ _FORMAT_UNSAID = 1
 """What versions wrote whose hello did not name the format of their events."""
 
 TEXT_LENGTH_MAX: Final = 1024
-"""Of any text in a message, in characters; a longer one ends the connection."""
-REVISION_MAX: Final = 2**62
-"""No order has a higher one; what says so is garbage, and the next one must fit a message."""
+"""Characters; a message with a longer text ends its connection."""
+REVISION_MAX: Final = 2**63 - 2**32
+"""No order has a higher one; what says so is garbage, and the next ones must fit a message."""
 _ITEM_COUNT_MAX = 64
 _NO_EVENT = "0-0"
 NONCE_BYTES: Final = 16

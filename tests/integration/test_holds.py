@@ -88,7 +88,7 @@ def test_the_hourly_cap_survives_a_restart_of_the_node(tmp_path: Path) -> None:
 def witnessed(tmp_path: Path) -> Iterator[tuple[PairProcesses, Path]]:
     require_redis()
     there = tmp_path / "reached"
-    witness = {"command": ["test", "-e", str(there)], "deadline_s": 1.0}
+    witness = {"command": ["test", "-e", str(there)], "deadline_s": 10.0}
     with PairProcesses(tmp_path, proxied=True, sections={"witness": witness}) as pair:
         there.touch()
         pair.start()

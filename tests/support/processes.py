@@ -223,6 +223,7 @@ class PairProcesses:
         for node in self.nodes.values():
             node.start()
         self.wait_until_settled()
+        self._wait_until_switchable()
 
     def start_redis(self) -> None:
         for server in self.redis.values():
@@ -321,6 +322,14 @@ class PairProcesses:
         for proxy in self._proxies():
             proxy.close()
         self._files.close()
+
+    def _wait_until_switchable(self) -> None:
+        # A node tells in its next heartbeat that it is ready; only then is this all true.
+        wait_until(
+            lambda: not self._hindrances() or Unsettled(self._hindrances()),
+            SETTLED_LIMIT_S,
+            "nothing to be against a switch",
+        )
 
     def _hindrances(self) -> list[str]:
         """What the master has against a switch now, but for one that waits for calls."""
