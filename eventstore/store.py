@@ -843,7 +843,10 @@ class EventStore:
                     raise
             else:
                 self._adopt_resynced(made)
-            _log.warning("this node's data are the peer's now: %s", event.value)
+            _log.warning(
+                "this node's data are the peer's now: %d events left, %d entries changed",
+                sum(p.event_count for p in left.replaced), left.changed_count,
+            )  # fmt: skip
             return Resynced(left, event)
 
     def _compose_resynchronised(

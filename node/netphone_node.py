@@ -736,3 +736,5 @@ class NetPhoneNode:
         finally:
             self._note_readiness()
         self._shells.bookkeeping.retry()
+        # Redis may come back with other settings than it had at the start.
+        self._durability = self._probe.check()

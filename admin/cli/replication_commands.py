@@ -87,8 +87,14 @@ def resync(
             f"{found.change_count} changes that only the standby has would leave; give "
             "--yes as well, or leave out --discard to keep them"
         )
-    with _progress(session):
-        done = client.resync(discard=discard, dry_run=False, reason=reason)
+    try:
+        with _progress(session):
+            done = client.resync(discard=discard, dry_run=False, reason=reason)
+    except KeyboardInterrupt:
+        session.output.note(
+            "the node goes on; `replication status` shows how far it is"
+        )
+        raise
     if session.output.json:
         session.output.record(dict(done.raw))
     else:

@@ -111,6 +111,8 @@ def test_what_is_discarded_is_archived_and_visible(
         assert node.value("users/both") == "master's"
     (told,) = [e for e in events(pair.standby) if e["kind"] == "resynchronised"]
     name = f"standby-resync-{told['id']}"
+    assert "this node's data are the peer's now: " in pair.standby.log()
+    assert f"{len(archived(pair.standby))} events left, 3 " in pair.standby.log()
     found = archived(pair.standby)
     assert {event["archived"] for event in found} == {name}
     assert apart["standby"] in [event["id"] for event in found]

@@ -116,3 +116,11 @@ def test_a_history_of_archived_events_names_the_archive() -> None:
     (request,) = node.requests
     assert request.url.params["archived"] == "true"
     assert "archive" not in run_admin(node, "history").out.splitlines()[0]
+
+
+def test_ctrl_c_says_that_the_node_goes_on() -> None:
+    node = FakeNode()
+    node.answers.extend([None, None, KeyboardInterrupt()])
+    run = run_admin(node, *RESYNC)
+    assert run.exit_code == 130
+    assert "the node goes on; `replication status` shows how far it is" in run.err
