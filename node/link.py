@@ -189,12 +189,12 @@ class Link:
             return
         await self._carry(reader, writer, dialled=True)
 
-    async def _accept(
+    def _accept(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        # Cancelled as the node ends; asyncio would print that as a failure of ours.
-        with suppress(asyncio.CancelledError):
-            await self._carry(reader, writer, dialled=False)
+        # In a task of ours: asyncio prints one of its own that is cancelled as the node
+        # ends, before it began, as a failure.
+        self._spawn(self._carry(reader, writer, dialled=False))
 
     async def _carry(
         self,
