@@ -5,7 +5,6 @@
 # make simulate SEEDS=10000  breaks that many simulated pairs at random; --seed N replays one
 # make mutants  breaks the deciding code on purpose and sees that the tests notice
 # make fuzz  tries strange bytes on each parser, 60 s each or SECONDS=…
-# make explore walks through all states of a pair: minutes, on two cores
 PYTHON ?= python3
 SEEDS ?= 1000
 MINUTES ?= 10
@@ -23,7 +22,7 @@ test: check
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 explore: $(READY)
-	$(BIN)/python -m tests.exploration
+	@exec $(BIN)/python -m tests.exploration
 
 # One again, with its whole trace: make simulate SEED=7
 simulate: $(READY)
@@ -34,12 +33,12 @@ chaos: $(READY)
 	@exec $(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 mutants: $(READY)
-	$(BIN)/python -m tests.mutants
+	@exec $(BIN)/python -m tests.mutants
 
 SECONDS := 60
 fuzz: $(READY)
 	-@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[fuzz]'
-	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+	@exec $(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -6,6 +6,7 @@ import shutil
 import time
 from pathlib import Path
 
+import attrs
 import pytest
 
 from node import NetPhoneNode, NodeConfig
@@ -174,3 +175,21 @@ def test_a_redis_of_the_peer_that_stands_still_hardly_holds_up_the_start(
             assert node.put("users/a", 1, actor="jane").id.n == 2
         peers.resume()
     assert took_s < STOPPED_LIMIT_S
+
+
+@pytest.mark.parametrize("role", Role)
+def test_an_active_node_beside_a_second_one_of_its_role_ends_and_is_taken_over(
+    pair: PairProcesses, tmp_path: Path, role: Role
+) -> None:
+    node = pair.nodes[role]
+    if not node.is_active:
+        assert pair.master.http.post("/switch", json={}).status_code == 200
+        node.wait_until(lambda n: n.is_active, "service")
+    config = NodeConfig.from_file(tmp_path / "pair" / f"{role}.toml")
+    listen, http = (f"{HOST}:{free_port()}" for _ in range(2))
+    second = attrs.evolve(config, listen=listen, http_listen=http)
+    with NetPhoneNode(second):
+        assert node.process.wait(LIMIT_S), "it goes on beside a second one"
+    assert node.process.exit_code == 3
+    assert "was not written by this process" in node.log()
+    pair.other(node).wait_until(lambda n: n.is_active, "the takeover")
