@@ -127,7 +127,7 @@ class EventStore:
         self._memory = threading.RLock()
         self._grown = threading.Condition(self._memory)
         self._thawed = threading.Condition(self._writing)
-        self._frozen = False
+        self._frozen_by: set[str] = set()
         self._snapshot = self._known.snapshot()
 
     def _new_memory(self) -> Memory:
@@ -342,21 +342,24 @@ class EventStore:
             if self._unsettled and self._broken is None and self._hindrance is None:
                 self._settle()
 
-    def freeze(self) -> Mapping[Origin, Head]:
-        """Hold back further changes; returns the heads once none is under way."""
-        self._frozen = True
+    def freeze(self, by: str) -> Mapping[Origin, Head]:
+        """Hold back further changes; returns the heads once none is under way.
+
+        `by` is what wants that; changes go through again when all that did have ended it.
+        """
+        self._frozen_by.add(by)
         with self._writing:
             return self._snapshot.heads
 
-    def thaw(self) -> None:
-        """Let changes through again."""
+    def thaw(self, by: str) -> None:
+        """Let changes through again, as far as `by` is concerned."""
         with self._thawed:
-            self._frozen = False
+            self._frozen_by.discard(by)
             self._thawed.notify_all()
 
     def _await_thaw(self, limit_s: float) -> None:
         # Waiting gives the lock back: `freeze` and `record` need it.
-        if not self._thawed.wait_for(lambda: not self._frozen, limit_s):
+        if not self._thawed.wait_for(lambda: not self._frozen_by, limit_s):
             raise WritesFrozen(
                 "changes are held back for a switch or a resync, and it took over "
                 f"{limit_s} s"

@@ -195,9 +195,9 @@ class Resyncing:
         """While changes are held back here; gives the own head."""
         self.progress = "waiting for the changes under way"
         try:
-            yield self._store.freeze()[self._own].id
+            yield self._store.freeze("resync")[self._own].id
         finally:
-            self._store.thaw()
+            self._store.thaw("resync")
 
     def _let_master_take_over(self, head: EventId) -> None:
         self.progress = f"waiting until the master has our events up to {head}"

@@ -299,14 +299,14 @@ class Shells:
         own = Origin(self._config.role.value)
 
         def freeze() -> None:
-            head = self._store.freeze()[own]
+            head = self._store.freeze("switch")[own]
             self._observe(WritesFrozen(effect.switch, str(head.id)))
 
         self.bookkeeping.submit(freeze)
 
     def thaw_writes(self) -> None:
         # Behind a freeze that may still be under way.
-        if not self.bookkeeping.submit(self._store.thaw):
+        if not self.bookkeeping.submit(lambda: self._store.thaw("switch")):
             _log.error(
                 "changes stay frozen: too much waits for Redis; restart this node"
             )

@@ -564,9 +564,9 @@ def test_while_it_lasts_changes_are_refused_and_a_switch_need_not_wait(
 
     recovery = Running(lambda: master.store.recover(standby.streams, go_on=go_on))
     assert under_way.wait(LIMIT_S)
-    heads = Running(master.store.freeze).result(PROMPT_S)
+    heads = Running(lambda: master.store.freeze("switch")).result(PROMPT_S)
     assert heads == master.store.snapshot.heads
-    Running(master.store.thaw).result(PROMPT_S)
+    Running(lambda: master.store.thaw("switch")).result(PROMPT_S)
     Running(master.store.settle).result(PROMPT_S)
     Running(master.store.check).result(PROMPT_S)
     with pytest.raises(StoreRefused, match="lost events"):

@@ -352,31 +352,44 @@ def test_waiting_for_a_head_ends_when_it_is_applied(
 
 def test_while_frozen_a_change_waits_and_then_goes_through(master: Node) -> None:
     head = master.put("users/a", 1)
-    assert master.store.freeze()[MASTER].id == head.id
+    assert master.store.freeze("switch")[MASTER].id == head.id
     put = Running(lambda: master.put("users/a", 2))
     wait_until(put.is_waiting, LIMIT_S, "the change to wait")
     assert not put.done()
     assert len(master.stored()) == 1
-    master.store.thaw()
+    master.store.thaw("switch")
     assert put.result(LIMIT_S).id.n == 2
 
 
 def test_over_its_limit_a_frozen_change_is_refused(master: Node) -> None:
-    master.store.freeze()
+    master.store.freeze("switch")
     with pytest.raises(WritesFrozen, match=r"over 0\.01 s"):
         master.store.append([Put("users/a", 1)], actor="jane", frozen_limit_s=0.01)
     assert master.stored() == []
-    master.store.thaw()
+    master.store.thaw("switch")
     assert master.put("users/a", 1).id.n == 1
 
 
+def test_changes_wait_for_all_that_hold_them_back(master: Node) -> None:
+    """A resync that is given up must not let changes through in the middle of a switch."""
+    master.store.freeze("switch")
+    master.store.freeze("resync")
+    put = Running(lambda: master.put("users/a", 1))
+    wait_until(put.is_waiting, LIMIT_S, "the change to wait")
+    master.store.thaw("resync")
+    wait_until(put.is_waiting, LIMIT_S, "the change to wait on")
+    assert not put.done()
+    master.store.thaw("switch")
+    assert put.result(LIMIT_S).id.n == 1
+
+
 def test_while_frozen_the_node_still_records(master: Node) -> None:
-    master.store.freeze()
+    master.store.freeze("switch")
     put = Running(lambda: master.put("users/a", 1))
     wait_until(put.is_waiting, LIMIT_S, "the change to wait")
     assert master.store.record(Kind.STATE_CHANGED, None, actor="node").id.n == 1
     assert not put.done()
-    master.store.thaw()
+    master.store.thaw("switch")
     assert put.result(LIMIT_S).id.n == 2
 
 
@@ -391,7 +404,7 @@ def test_freezing_waits_for_the_change_under_way(connect_to: Connect) -> None:
     node = Node(lambda: connect_to(0), MASTER, slow_wall_ns)
     put = Running(lambda: node.put("users/a", 1))
     assert composing.wait(LIMIT_S)
-    freezing = Running(node.store.freeze)
+    freezing = Running(lambda: node.store.freeze("switch"))
     wait_until(freezing.is_waiting, LIMIT_S, "the freeze to wait")
     assert not freezing.done()
     go_on.set()
