@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.mutants.__main__ import run_tests
 from tests.support.waiting import wait_until
 
 LIMIT_S = 60.0
@@ -98,3 +99,15 @@ def test_ctrl_c_ends_it_at_once_and_leaves_nothing_behind(
     assert complained == "interrupted\n"
     wait_until(lambda: not any(map(lives, children)), 5.0, "its processes to be gone")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_killed_tests_of_a_mutant_leave_is_beside_its_tree(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "test_it.py").write_text(
+        "import os, tempfile\n\n"
+        "def test_it():\n    tempfile.mkdtemp(prefix='left-')\n    os._exit(9)\n"
+    )
+    run = run_tests(tree, ["test_it.py"], LIMIT_S)
+    assert not run.passed
+    assert [path.parent for path in tmp_path.rglob("left-*")] == [tmp_path / "scratch"]

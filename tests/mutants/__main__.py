@@ -139,13 +139,13 @@ def _options() -> argparse.Namespace:
 
 
 def _baseline(tree: Path) -> Run:
-    run = _pytest(tree, QUICK, REST_LIMIT_S)
+    run = run_tests(tree, QUICK, REST_LIMIT_S)
     for _ in range(TRY_COUNT - 1):
         if run.passed or not (
-            run.test and _pytest(tree, [run.test], REST_LIMIT_S).passed
+            run.test and run_tests(tree, [run.test], REST_LIMIT_S).passed
         ):
             break  # Else it was the machine that stumbled.
-        run = _pytest(tree, QUICK, REST_LIMIT_S)
+        run = run_tests(tree, QUICK, REST_LIMIT_S)
     return run
 
 
@@ -197,7 +197,7 @@ class Laboratory:
         try:
             for tests, limit_s in self._stages(tree, mutant):
                 for _ in range(TRY_COUNT):
-                    run = _pytest(tree, tests, limit_s)
+                    run = run_tests(tree, tests, limit_s)
                     caught_s = monotonic() - began_s
                     if run.passed:
                         break
@@ -233,11 +233,11 @@ class Laboratory:
             raise RuntimeError(
                 f"pytest came to nothing in {tree}:\n{run.output[-3000:]}"
             )
-        if _pytest(tree, [run.test], self._limit_s).passed:
+        if run_tests(tree, [run.test], self._limit_s).passed:
             return False
         if run.test.startswith(QUICK):
             return True  # Without a mutant these have all passed, at the beginning.
-        return _pytest(self._unbroken, [run.test], self._limit_s).passed
+        return run_tests(self._unbroken, [run.test], self._limit_s).passed
 
 
 def _check_import(tree: Path) -> None:
@@ -251,10 +251,14 @@ def _check_import(tree: Path) -> None:
 
 
 def _environment(tree: Path) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(tree)}
+    # What killed tests leave is beside the tree, and goes with it.
+    scratch = tree.parent / "scratch"
+    scratch.mkdir(exist_ok=True)
+    return {**os.environ, "PYTHONPATH": str(tree), "TMPDIR": str(scratch)}
 
 
-def _pytest(tree: Path, tests: Sequence[str], limit_s: float) -> Run:
+def run_tests(tree: Path, tests: Sequence[str], limit_s: float) -> Run:
+    """Run `tests` of `tree`, up to the first that fails."""
     command = [
         sys.executable, "-m", "pytest", "-x", "-v", "--tb=short", "--color=no",
         "-p", "no:cacheprovider", *LEFT_OUT, *tests,
