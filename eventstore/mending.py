@@ -9,17 +9,19 @@ killed anywhere begins anew.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 
 import attrs
 
 from eventstore import codec
+from eventstore.codec import Unknown
 from eventstore.errors import (
     DamagedEvent,
     StoreRefused,
     StoreUnavailable,
     StreamForked,
 )
-from eventstore.event import START, EventId, JsonValue, Origin
+from eventstore.event import START, Event, EventId, JsonValue, Origin
 from eventstore.memory import Head, Stored, chained, head_of
 from eventstore.recovery import known_digests, rejoin
 from eventstore.streams import PAGE_EVENT_COUNT, Streams, Swap
@@ -88,27 +90,27 @@ class Mending:
         self._go_on = go_on
         self._genesis = Head(START, codec.genesis(ours.pair, origin))
 
-    def mend(self, lost: Sequence[Stored], *, ms_min: int) -> Mended | None:
+    def mend(self, memory: Sequence[Stored], *, ms_min: int) -> Mended | None:
         """Bring back what is missing; None: nothing was.
 
-        `lost` is what memory still has and Redis has not. New ids are not earlier than
-        `ms_min`.
+        `memory` is the newest part of the stream as this process knew it. New ids are not
+        earlier than `ms_min`.
 
         Raises:
             StoreUnavailable: a Redis did not answer, or there is a reason to stop.
             WrongCopy: the peer's copy is not one unbroken history; ours may be whole.
             StreamForked, DamagedEvent: ours is not.
         """
-        common, branch, known = self._end(), list[Stored](), set[bytes]()
-        tail_end, is_prefix = common, self._is_prefix()
+        before, is_prefix = self._end(), self._is_prefix()
+        common, branch = before, list[Stored]()
         if not is_prefix:
-            common, branch = self._fork()
-            if branch or lost:
-                tail_end, known = self._look_at_tail(common)
-        candidates = [
-            (codec.decode(self._origin, event_id, blob), blob)
-            for event_id, blob in (*branch, *lost)
-        ]
+            both, branch = fork(self._all_ours(), read_back(self._theirs, self._origin))
+            common = self._genesis if both is None else head_of(both)
+        _, lost = fork(reversed(memory), self._all_ours())
+        written = [*branch, *lost]
+        events = self._decoded(written)
+        tail_end, known = self._look_for(known_digests(events), common)
+        candidates = list(zip(events, (blob for _, blob in written), strict=True))
         rejoined = rejoin(
             self._origin, tail_end, candidates, known=known, ms_min=ms_min
         )
@@ -123,7 +125,7 @@ class Mending:
             len(rejoined.batch) - rejoined.verbatim_count,
             self._archive_name(branch) if branch else None,
             rejoined.unreadable,
-            _missing_count(tail_end, known, lost),
+            _missing_count(lost, max(before.id.n, tail_end.id.n)),
             end,
         )
 
@@ -132,31 +134,23 @@ class Mending:
         last = self._theirs.last(self._origin)
         return last is None or self._ours.at(self._origin, last[0]) == last[1]
 
-    def _fork(self) -> tuple[Head, list[Stored]]:
-        """The last event that both have, byte for byte, and ours behind it.
-
-        By the hash chain all before it is the same too.
-        """
-        branch: list[Stored] = []
-        theirs = read_back(self._theirs, self._origin)
-        other = next(theirs, None)
-        for stored in read_back(self._ours, self._origin):
-            while other is not None and other[0] > stored[0]:
-                other = next(theirs, None)
-            if other == stored:
-                return head_of(stored), branch[::-1]
-            branch.append(stored)
-        return self._genesis, branch[::-1]
-
-    def _look_at_tail(self, common: Head) -> tuple[Head, set[bytes]]:
-        """Where the peer's copy ends, and what it has behind `common`, by digests."""
-        known: set[bytes] = set()
+    def _look_for(self, wanted: set[bytes], common: Head) -> tuple[Head, set[bytes]]:
+        """Where the tail behind `common` ends, and which of `wanted` are in it or before."""
+        found: set[bytes] = set()
         end = common
-        for page in self._tail(common):
+        if not wanted:
+            return end, found
+        for page in chain(self._prefix(common), self._tail(common)):
             self._check()
-            known |= known_digests(chained(self._origin, end, page))
+            found |= known_digests(self._decoded(page)) & wanted
             end = head_of(page[-1])
-        return end, known
+        return end, found
+
+    def _decoded(self, stored: Sequence[Stored]) -> list[Event | Unknown]:
+        return [codec.decode(self._origin, i, blob) for i, blob in stored]
+
+    def _all_ours(self) -> Iterator[Stored]:
+        return read_back(self._ours, self._origin)
 
     def _extend(self, common: Head, batch: Sequence[Stored]) -> bool:
         """Append what is missing; False: Redis takes nothing behind what was deleted there.
@@ -266,9 +260,24 @@ def read_back(streams: Streams, origin: Origin) -> Iterator[Stored]:
         before = page[-1][0]
 
 
-def _missing_count(tail_end: Head, known: set[bytes], lost: Sequence[Stored]) -> int:
-    """Events between what came back and the first that memory still had, which are gone."""
-    new = [stored for stored in lost if codec.digest_of(stored[1]) not in known]
-    if not new:
-        return 0
-    return max(0, new[0][0].n - tail_end.id.n - 1)
+def fork(
+    ours: Iterable[Stored], theirs: Iterator[Stored]
+) -> tuple[Stored | None, list[Stored]]:
+    """The last event that both have, byte for byte, and ours behind it, oldest first.
+
+    Both come the newest first. By the hash chain all before it is the same too.
+    """
+    branch: list[Stored] = []
+    other = next(theirs, None)
+    for stored in ours:
+        while other is not None and other[0] > stored[0]:
+            other = next(theirs, None)
+        if other == stored:
+            return stored, branch[::-1]
+        branch.append(stored)
+    return None, branch[::-1]
+
+
+def _missing_count(lost: Sequence[Stored], n: int) -> int:
+    """Events behind the `n` first and before those that only memory had, which are gone."""
+    return max(0, lost[0][0].n - n - 1) if lost else 0

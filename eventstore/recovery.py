@@ -32,10 +32,10 @@ class Rejoined:
     """Events of a later format: they stay in the archive only."""
 
 
-def known_digests(tail: Iterable[Event | Unknown]) -> set[bytes]:
-    """The digests of the events in `tail`, and of what they were before a recovery."""
+def known_digests(events: Iterable[Event | Unknown]) -> set[bytes]:
+    """The digests of `events`, and of what they were before a recovery."""
     found = set()
-    for event in tail:
+    for event in events:
         found.add(event.digest)
         if isinstance(event, Event) and event.recovered is not None:
             found.add(event.recovered.digest)
@@ -50,17 +50,20 @@ def rejoin(
     known: set[bytes],
     ms_min: int,
 ) -> Rejoined:
-    """The events of `branch` that are not `known`, to be appended behind `head`.
+    """The events of `branch` that are not `known`, each once, to be appended behind `head`.
 
+    `branch` may have an event both as it was and as an earlier recovery made it anew.
     `ms_min`: no new id is earlier; above all that is known of either origin, archives
     included, and the wall clock if that is later.
     """
     batch: list[Stored] = []
     verbatim_count = 0
     unreadable: list[EventId] = []
+    known = set(known)
     for event, blob in branch:
         if event.digest in known or _was(event) in known:
             continue
+        known |= known_digests([event])
         anew = len(batch) > verbatim_count
         if not anew and event.previous == head.digest and _follows(event.id, head.id):
             batch.append((event.id, blob))

@@ -682,11 +682,10 @@ class EventStore:
                 with suppress(StoreRefused):
                     self._settle()
             end = self._end(self._own)
-            tail = self._known.tails[self._own]
-            lost = [stored for stored in tail if stored[0] > end.id]
+            memory = list(self._known.tails[self._own])
             ms_min = self._new_ms(self._known.heads)
         try:
-            self._unrecorded = mending.mend(lost, ms_min=ms_min) or self._unrecorded
+            self._unrecorded = mending.mend(memory, ms_min=ms_min) or self._unrecorded
         except WrongCopy:
             if end == self._known.heads[self._own] and last is not None:
                 # Whatever the peer has there, it must not stop this node.

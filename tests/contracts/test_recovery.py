@@ -400,6 +400,40 @@ def test_redis_may_fall_back_to_before_a_recovery_while_its_node_runs(
     check(master, standby, lost)
 
 
+@pytest.mark.parametrize("peer_falls_back", [False, True])
+def test_what_memory_has_made_anew_and_redis_as_it_was_is_the_same_event(
+    master: Node, standby: Node, peer_falls_back: bool
+) -> None:
+    """Redis falls back to what was made anew since, under a process that lives on."""
+    made = [master.put("users/a", 0)]
+    exchange(master, standby)
+    then = master.saved()
+    made += [master.put("users/b", n) for n in range(2)]
+    exchange(standby, master)
+    branched = master.saved()
+    for node in (master, standby):
+        node.put_back(then)
+        node.restart()
+    made.append(master.put("users/c", "in their place"))
+    standby.pull(master)
+    master.put_back(branched)
+    master.restart()
+    master.recover(standby)
+    made.append(master.put("users/d", "in memory only"))
+    master.put_back(branched)
+    if peer_falls_back:
+        standby.put_back(branched)
+        standby.restart()
+    master.store.check()
+    assert master.store.hindrance is not None
+    master.recover(standby)
+    made.append(master.put("users/d", "at the end"))
+    check(master, standby, made)
+    told = recoveries(master)[-1].value
+    assert isinstance(told, dict)
+    assert told["missing"] == 0
+
+
 def test_what_both_redis_lost_comes_back_from_the_memory_of_the_peer(
     master: Node, standby: Node
 ) -> None:

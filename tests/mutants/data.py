@@ -349,7 +349,7 @@ MUTANTS = (
     Mutant(
         "recovery-forgets-memory",
         STORE,
-        "mending.mend(lost, ms_min",
+        "mending.mend(memory, ms_min",
         "mending.mend([], ms_min",
         "D9: what memory still has comes back, too",
     ),
@@ -447,7 +447,7 @@ MUTANTS = (
     Mutant(
         "recovery-hides-what-is-lost",
         MENDING,
-        "return max(0, new[0][0].n - tail_end.id.n - 1)",
+        "return max(0, lost[0][0].n - n - 1) if lost else 0",
         "return 0",
         "events that nobody has any more are counted and told",
     ),
