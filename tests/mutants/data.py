@@ -403,6 +403,27 @@ MUTANTS = (
         "D9: a recovery that is done again adds nothing",
     ),
     Mutant(
+        "recovery-takes-two-forms-for-two-events",
+        RECOVERY,
+        "        known |= known_digests([event])\n",
+        "",
+        "D9: what Redis has as it was and memory as it was made anew is one event",
+    ),
+    Mutant(
+        "recovery-looks-for-what-is-known-in-the-tail-only",
+        MENDING,
+        "chain(self._prefix(common), self._tail(common))",
+        "self._tail(common)",
+        "D9: what both Redis have as it was is not made anew again out of memory",
+    ),
+    Mutant(
+        "recovery-takes-an-id-for-an-event",
+        MENDING,
+        "_, lost = fork(reversed(memory), self._all_ours())",
+        "lost = [stored for stored in memory if stored[0] > before.id]",
+        "D9: what memory still has comes back, also where Redis has another event",
+    ),
+    Mutant(
         "recovery-loses-what-was-known",
         RECOVERY,
         "{**event.vector, origin: event_id}",
