@@ -8,7 +8,8 @@ from typing import Any, cast
 import attrs
 import pytest
 
-from eventstore import EventId, Replicator
+from eventstore import FORMAT_VERSION, EventId, Replicator
+from node.core import PeerWrites
 from node.link_messages import Head, Heartbeat
 from node.service import Counts
 from node.shells import Shells
@@ -48,6 +49,9 @@ class Asked:
 
     def __init__(self) -> None:
         self.wanted: list[EventId] = []
+
+    def set_enabled(self, enabled: bool, *, problem: str | None) -> None:
+        """Whatever is said, nothing is read."""
 
     def read_up_to(self, wanted: EventId) -> None:
         self.wanted.append(wanted)
@@ -119,6 +123,8 @@ def test_what_finds_too_much_waiting_for_redis_is_done_with_a_later_heartbeat(
 ) -> None:
     lost = Head("9000000000000-9", "ab" * 32)
     spoken = heard(lost, "5-1")
+    shells.peer_writes(PeerWrites(FORMAT_VERSION))
+    jobs.do()
     jobs.count_max = 0
     shells.peer_spoke(spoken)
     jobs.count_max = 10

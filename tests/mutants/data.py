@@ -172,8 +172,8 @@ MUTANTS = (
         "one event from beyond the year 9999 would end all writing",
     ),
     Mutant(
-        "chain-takes-who-knew-the-far-future",
-        MEMORY,
+        "who-knew-the-far-future-is-understood",
+        CODEC,
         "seen.ms > MS_MAX for seen in",
         "seen.ms > 100 * MS_MAX for seen in",
         "own ids go on above those that the peer names, so these are bounded too",
