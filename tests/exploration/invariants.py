@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum
+from itertools import islice
 
 from tests.exploration.nodes import Gate
 from tests.exploration.pairs import Pair
@@ -37,6 +38,8 @@ class Invariant(Enum):
 
 Found = Iterator[tuple[Invariant, bool]]
 """Each invariant that was checked, and whether it holds."""
+_MOVE_COUNT_MAX = 1000
+"""After so many moves without a fault a pair will never rest; some twenty are usual."""
 _BY_LOSS = {"S6", "S11", "S12"}
 _GIVES_WAY = {"S5", "S20"}
 
@@ -122,13 +125,16 @@ class Invariants:
         yield from self._while_cut(pair)
 
     def _at_end(self, end: Pair) -> Found:
-        rest = list(self._rest(end))
+        rest = list(islice(self._rest(end), _MOVE_COUNT_MAX))
         views = [[self._views[pair[place]] for place in (0, 1)] for pair in rest]
         active = [[view.active for view in both] for both in views]
         alive = any(view.alive for view in views[0])
         yield Invariant.HEALED_ONE, all(sum(both) == alive for both in active)
         settled = all(view.settled for both in views for view in both if view.alive)
-        yield Invariant.WAY_OUT, settled and all(both == active[0] for both in active)
+        rests = len(rest) < _MOVE_COUNT_MAX and all(
+            both == active[0] for both in active
+        )
+        yield Invariant.WAY_OUT, settled and rests
         one, other = views[0]
         if one.alive and other.alive and one.sick is not other.sick:
             yield Invariant.SICK, not (one if one.sick else other).active
@@ -146,7 +152,7 @@ class Invariants:
         if pair in self._ends:
             return self._ends[pair]
         path, end = {pair: None}, pair
-        for _, end in self.way_out(pair):
+        for _, end in islice(self.way_out(pair), _MOVE_COUNT_MAX):
             if end in self._ends or end in path:
                 break
             path[end] = None

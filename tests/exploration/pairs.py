@@ -67,6 +67,7 @@ class View:
         self.simply_active = isinstance(phase, Active) and not self.long
         self.goodbye = node is not None and node.goodbye
         self.peers_active = node is not None and node.peers_state is State.ACTIVE
+        self.peers_word = None if node is None else (node.peers_state, node.peer_well)
         self.peer = None if node is None else node.peer
         self.heard_fresh = node is not None and node.heard_fresh
         self.starting = awake and isinstance(phase, Starting)
@@ -80,6 +81,7 @@ class View:
         self.turn_due = awake and late and due
         self.work_count = len(node.works) if node is not None and awake else 0
         self.word = node.word() if node is not None else None
+        self.says = (self.word.state, self.word.well) if self.word else None
         self.handing_over = isinstance(phase, HandingOver)
         self.promised = phase.switch.id if isinstance(phase, Promised) else None
         self.waits_for = None

@@ -95,7 +95,7 @@ LARGE = (
     Scenario("sick, well+", Budget(sicknesses=1, recoveries=1, minutes=1)),
     Scenario("both sick+", Budget(sicknesses=2, minutes=1)),
     Scenario("sick, cut, crash+", Budget(sicknesses=1, cuts=1, crashes=1)),
-    Scenario("sick, stall, cut+", Budget(sicknesses=1, stalls=1, cuts=1)),
+    Scenario("sick, cut+", Budget(sicknesses=1, cuts=2)),
     Scenario("sick, switch+", Budget(sicknesses=1, orders=1, losses=1)),
     Scenario("sick, switch, crash+", Budget(sicknesses=1, orders=1, crashes=1)),
     Scenario("claims+", Budget(refusals=1, orders=1, crashes=1, cuts=1)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import attrs
 
@@ -42,6 +42,8 @@ class Result:
 
 
 PRODUCTION = Rules()
+_TOLD_COUNT_MAX = 100
+"""Moves after the last fault; who never rests need not be followed further."""
 
 
 def explore(
@@ -131,7 +133,7 @@ class _Walk:
         pair = pairs.healed(way[-1])
         yield f"and from here, nothing fails any more: {picture(pairs, pair)}"
         end = invariants.end(pair)
-        for move, after in invariants.way_out(pair):
+        for move, after in islice(invariants.way_out(pair), _TOLD_COUNT_MAX):
             yield f"{told(move)}: {picture(pairs, after)}"
             if after == end:
                 return

@@ -102,6 +102,12 @@ class World:
         return self._be_late(pair, place)
 
     def _hand_over_at_last(self, pair: Pair, place: int, network: Network) -> Moves:
+        one, other = (self.views[pair[at]] for at in (0, 1))
+        known = one.peers_word == other.says and other.peers_word == one.says
+        if not (all(network.up) and known):
+            return iter(
+                ()
+            )  # In a minute there are many heartbeats, or silence is noticed.
         if self.views[pair[place]].tried and self.views[pair[place]].rests:
             pair = self.pairs.set(pair, place, tried=False)
         return self._hand_over(pair, place, network)
