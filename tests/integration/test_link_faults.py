@@ -106,7 +106,8 @@ def test_a_master_that_is_not_heard_yields_to_the_standby_that_took_over(
     status = pair.master.status()
     assert status["peer"]["hears_us"] is False
     assert "rule=S20" in pair.master.log()
-    pair.heal()  # What the master said while it was active arrives now.
+    pair.heal()  # What the master said while it was active may arrive now, before this:
+    pair.master.wait_until(lambda n: n.status()["peer"]["hears_us"], "an answer")
     pair.wait_until_settled()
     pair.wait_until_equal()
     wait_until(

@@ -262,20 +262,23 @@ class PairProcesses:
 
         wanted = [(False, True, True), (True, False, True)]
 
-        def is_settled() -> bool | Unsettled:
+        def settled() -> NodeProcess | Unsettled:
             seen = {
                 node: (node.is_active, node.is_passive, node.is_ready)
                 for node in self.nodes.values()
             }
-            return sorted(seen.values()) == wanted or Unsettled(seen)
+            if sorted(seen.values()) != wanted:
+                return Unsettled(seen)
+            return next(node for node, (is_active, *_) in seen.items() if is_active)
 
-        wait_until(
-            is_settled,
+        found = wait_until(
+            settled,
             limit_s,
             "one node to be active, the other passive, and both ready (active, passive, "
             "ready)",
         )
-        return self.active()
+        assert isinstance(found, NodeProcess)
+        return found
 
     def active(self) -> NodeProcess:
         """The active node; there must be exactly one."""
