@@ -26,6 +26,9 @@ from eventstore.memory import Head, Stored, chained, head_of
 from eventstore.recovery import known_digests, rejoin
 from eventstore.streams import PAGE_EVENT_COUNT, Streams, Swap
 
+Put = Callable[[EventId, Sequence[Stored]], None]
+"""Stores events behind the one named."""
+
 
 class WrongCopy(StreamForked):
     """What the peer's copy has and we have not is no continuation of our stream."""
@@ -116,8 +119,8 @@ class Mending:
         )
         if is_prefix and not (rejoined.batch or rejoined.unreadable):
             return None
-        if branch or not self._extend(common, rejoined.batch):
-            self._replace(common, branch, rejoined.batch)
+        if branch or not self._extend(common, tail_end, rejoined.batch):
+            self._replace(common, branch, tail_end, rejoined.batch)
         end = self._end().id
         return Mended(
             end.n - common.id.n - len(rejoined.batch),
@@ -152,27 +155,31 @@ class Mending:
     def _all_ours(self) -> Iterator[Stored]:
         return read_back(self._ours, self._origin)
 
-    def _extend(self, common: Head, batch: Sequence[Stored]) -> bool:
+    def _extend(self, common: Head, tail_end: Head, batch: Sequence[Stored]) -> bool:
         """Append what is missing; False: Redis takes nothing behind what was deleted there.
 
         Deleting an entry by hand (XDEL) leaves its id taken.
         """
         try:
             end = self._copy(self._tail(common), common, self._append)
-            self._copy(pages(batch), end, self._append)
+            self._rejoin(tail_end, batch, end, self._append)
         except StoreRefused:
             return False
         return True
 
     def _replace(
-        self, common: Head, branch: Sequence[Stored], batch: Sequence[Stored]
+        self,
+        common: Head,
+        branch: Sequence[Stored],
+        tail_end: Head,
+        batch: Sequence[Stored],
     ) -> None:
         """Make the stream anew beside the old one, and put it in its place."""
         ours, origin = self._ours, self._origin
         ours.clear([origin])
         end = self._copy(self._prefix(common), self._genesis, self._make)
         end = self._copy(self._tail(common), end, self._make)
-        made = self._copy(pages(batch), end, self._make).id
+        made = self._rejoin(tail_end, batch, end, self._make).id
         after = START
         for page in pages(branch):
             ours.make_archive(origin, after, page)
@@ -185,11 +192,27 @@ class Mending:
         digest = codec.digest_of(branch[-1][1]).hex()
         return f"{self._origin}-{branch[0][0]}-{digest[:12]}"
 
+    def _rejoin(
+        self, tail_end: Head, batch: Sequence[Stored], end: Head, put: Put
+    ) -> Head:
+        """Put `batch`, which was made to follow `tail_end`, behind what was copied up to `end`.
+
+        Raises:
+            StoreUnavailable: the peer's copy has grown between, such as from the memory of
+                the peer. What was copied is right, and the next try makes the rest anew.
+        """
+        if batch and end != tail_end:
+            raise StoreUnavailable(
+                f"the peer's copy of stream {self._origin!r} grew while it was read; "
+                "trying again"
+            )
+        return self._copy(pages(batch), end, put)
+
     def _copy(
         self,
         source: Iterable[Sequence[Stored]],
         end: Head,
-        put: Callable[[EventId, Sequence[Stored]], None],
+        put: Put,
     ) -> Head:
         for page in source:
             self._check()

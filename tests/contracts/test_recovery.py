@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
@@ -138,6 +139,31 @@ def test_two_different_events_under_one_id_are_told_apart(
     assert theirs.digest != mine.digest
     master.recover(standby)
     check(master, standby, [*lost, mine])
+
+
+@pytest.mark.parametrize("forked", [False, True])
+def test_a_copy_that_grows_while_it_is_read_breaks_no_chain(
+    master: Node, standby: Node, lost: list[Event], forked: bool
+) -> None:
+    """Simulation, seed 8296: the peer wrote again from memory what its Redis had lost too."""
+    copy = standby.stored(MASTER)
+    standby.put_back({MASTER: copy[:-1], STANDBY: standby.stored()})
+    lost.append(master.put("users/a", "mine"))
+    if not forked:
+        # Nothing to archive: what was written in ignorance is only in memory.
+        master.put_back({MASTER: master.stored()[:-1], STANDBY: standby.stored()})
+
+    asked = itertools.count()
+
+    def grow() -> bool:
+        if next(asked) == 2:  # It was read once, the beginning and the rest.
+            assert standby.streams.append(MASTER, copy[-2][0], copy[-1:]) is None
+        return True
+
+    with pytest.raises(StoreUnavailable, match="grew while it was read"):
+        master.store.recover(standby.streams, go_on=grow)
+    master.recover(standby)
+    check(master, standby, lost)
 
 
 def test_a_delete_that_was_lost_stays_deleted(master: Node, standby: Node) -> None:
