@@ -378,6 +378,8 @@ class EventStore:
         self._check_hindrance()
         if self._unsettled:
             self._settle()
+        behind: Head | None = None
+        batch, events = list[Stored](), list[Event | Unknown]()
         while True:
             newest = self.latest(drafts[0].kind)
             if newest is not None and newest.packed == drafts[0].packed:
@@ -386,9 +388,12 @@ class EventStore:
                 # At one moment, or a vector could cover what the caller never saw.
                 self._check_entries(drafts, expected)
                 heads = dict(self._known.heads)
-            batch = self._compose(drafts, actor, reason, heads, self._new_ms(heads))
-            # Read before it is stored: what cannot be read back must not be written.
-            events = self._known.chained(self._own, batch)
+            if heads[self._own] != behind:
+                # Once for each place: the first try may be at the peer, and here lost again.
+                behind = heads[self._own]
+                batch = self._compose(drafts, actor, reason, heads, self._new_ms(heads))
+                # Read before it is stored: what cannot be read back must not be written.
+                events = self._known.chained(self._own, batch)
             if self._store(batch):
                 self._fold(self._own, batch, events)
                 self._unsettled.clear()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 
 import pytest
@@ -139,6 +139,44 @@ def test_two_different_events_under_one_id_are_told_apart(
     assert theirs.digest != mine.digest
     master.recover(standby)
     check(master, standby, [*lost, mine])
+
+
+class FallingBack(Streams):
+    """Redis stores the next batch and falls back before anybody here is told."""
+
+    falls_back: Callable[[], None] | None = None
+
+    def append(
+        self, origin: Origin, after: EventId, page: Sequence[Stored]
+    ) -> EventId | None:
+        found = super().append(origin, after, page)
+        falls_back, self.falls_back = self.falls_back, None
+        if falls_back is not None:
+            falls_back()
+            raise StoreUnavailable("no answer")
+        return found
+
+
+def test_what_the_peer_has_of_a_change_without_an_answer_is_not_made_again(
+    connect_to: Connect, clock: Clock, standby: Node
+) -> None:
+    """Simulation, seeds 4042 and 4605: the same change under another id was a second one."""
+    master = Node(lambda: connect_to(0), MASTER, clock, FallingBack)
+    made = [master.put("users/a", 0)]
+    exchange(master, standby)
+    then = master.saved()
+    made.append(master.put("users/a", 1))
+    assert isinstance(master.streams, FallingBack)
+
+    def fall_back() -> None:
+        standby.pull(master)
+        master.put_back(then)
+        clock.ms += HOUR_MS
+
+    master.streams.falls_back = fall_back
+    made.append(master.put("users/a", 2))
+    check(master, standby, made)
+    assert len(events(master, MASTER)) == 3
 
 
 @pytest.mark.parametrize("forked", [False, True])
