@@ -267,7 +267,7 @@ _TOLD = (
         _named,
     ),
     _Told(
-        "netphone_both_active_total",
+        "netphone_both_active",
         "How often both nodes were active, as far as it is remembered.",
         "both_active.count",
     ),

@@ -39,7 +39,7 @@ from node.link_messages import (
 from node.link_protocol import Connection, Incident, Unacceptable
 from node.roles import Role, State
 from node.situation import Switch, SwitchStep
-from tests.support.histories import MASTER, Writer
+from tests.support.histories import MASTER, Writer, encoded_again
 from tests.support.links import HEARTBEAT, ends, framed, opened
 
 TOP = Path(__file__).parents[2]
@@ -152,7 +152,7 @@ def check_events(data: bytes) -> None:
         return
     assert event.digest == codec.digest_of(data)
     if isinstance(event, Event):
-        again = codec.decode(origin, event_id, _encoded(event))
+        again = codec.decode(origin, event_id, encoded_again(event))
         # msgpack has more than one spelling; ours is the shortest, with another digest.
         assert isinstance(again, Event)
         assert attrs.evolve(again, digest=event.digest) == event
@@ -164,22 +164,6 @@ def _place(data: bytes) -> tuple[Origin, EventId]:
         _, _, origin, stored_id, *_ = msgpack.unpackb(data)
         return Origin(str(origin)), EventId.parse(str(stored_id))
     return MASTER, EventId(1, 1)
-
-
-def _encoded(event: Event) -> bytes:
-    return codec.encode(
-        origin=event.origin,
-        event_id=event.id,
-        kind=event.kind,
-        key=event.key,
-        packed=event.packed,
-        actor=event.actor,
-        reason=event.reason,
-        wall_ns=event.wall_ns,
-        vector=dict(event.vector),
-        previous=event.previous,
-        recovered=event.recovered,
-    )
 
 
 def seeds_of_events() -> list[bytes]:

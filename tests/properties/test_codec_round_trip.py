@@ -13,7 +13,7 @@ from eventstore import DamagedEvent, Event, EventId, InvalidEntry, Origin, codec
 from eventstore.codec import Unknown, pack_value
 from eventstore.event import unpack_value
 from tests.properties.pairs import any_origin, event_ids, vectors
-from tests.support.histories import MASTER
+from tests.support.histories import MASTER, encoded_again
 
 texts = st.text(st.characters(codec="utf-8"), max_size=12)
 scalars = (
@@ -96,19 +96,7 @@ def test_an_event_is_read_as_it_was_written(
 ) -> None:
     event = decoded(*place)
     assert isinstance(event, Event)
-    again = codec.encode(
-        origin=event.origin,
-        event_id=event.id,
-        kind=event.kind,
-        key=event.key,
-        packed=event.packed,
-        actor=event.actor,
-        reason=event.reason,
-        wall_ns=event.wall_ns,
-        vector=dict(event.vector),
-        previous=event.previous,
-    )
-    assert again == place[2]
+    assert encoded_again(event) == place[2]
 
 
 @given(any_origin, event_ids, st.binary())

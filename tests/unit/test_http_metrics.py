@@ -85,7 +85,7 @@ WELL = {
     "netphone_takeovers_last_hour": 0,
     "netphone_takeover_paused": 0,
     "netphone_takeover_held": 0,
-    "netphone_both_active_total": 0,
+    "netphone_both_active": 0,
     "netphone_callbacks_failed_total": 1,
     "netphone_callbacks_timed_out_total": 2,
     "netphone_callbacks_dropped_total": 3,
@@ -145,7 +145,7 @@ def test_every_alarm_of_a_status_is_a_metric(api: Api, node: FakeNode) -> None:
         "netphone_takeovers_last_hour": 4,
         "netphone_takeover_paused": 1,
         "netphone_takeover_held": 1,
-        "netphone_both_active_total": 5,
+        "netphone_both_active": 5,
     }.items():
         assert found[plain(name)] == value, name
     assert found["netphone_state", (("state", "passive"),)] == 1
