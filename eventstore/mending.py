@@ -9,6 +9,7 @@ killed anywhere begins anew.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain
 
 import attrs
@@ -119,8 +120,9 @@ class Mending:
         )
         if is_prefix and not (rejoined.batch or rejoined.unreadable):
             return None
-        if branch or not self._extend(common, tail_end, rejoined.batch):
-            self._replace(common, branch, tail_end, rejoined.batch)
+        behind = partial(self._behind, common, tail_end, rejoined.batch)
+        if branch or not self._extend(common, behind()):
+            self._replace(common, branch, behind())
         end = self._end().id
         return Mended(
             end.n - common.id.n - len(rejoined.batch),
@@ -131,6 +133,23 @@ class Mending:
             _missing_count(lost, max(before.id.n, tail_end.id.n)),
             end,
         )
+
+    def put_back(self, memory: Sequence[Stored]) -> bool:
+        """Make ours, a copy, what this process knew of it, whose newest part is `memory`.
+
+        What stands there instead is archived. False: the two have no event in common.
+
+        Raises:
+            StoreUnavailable: Redis did not answer, or there is a reason to stop.
+            DamagedEvent: an entry there is no event.
+        """
+        both, branch = fork(self._all_ours(), reversed(memory))
+        if both is None and not (memory and memory[0][0].n == 1):
+            return False
+        common = self._genesis if both is None else head_of(both)
+        rest = [stored for stored in memory if stored[0].n > common.id.n]
+        self._replace(common, branch, pages(rest))
+        return True
 
     def _is_prefix(self) -> bool:
         """Whether the peer's copy has nothing that is not here."""
@@ -155,14 +174,33 @@ class Mending:
     def _all_ours(self) -> Iterator[Stored]:
         return read_back(self._ours, self._origin)
 
-    def _extend(self, common: Head, tail_end: Head, batch: Sequence[Stored]) -> bool:
+    def _behind(
+        self, common: Head, tail_end: Head, batch: Sequence[Stored]
+    ) -> Iterator[Sequence[Stored]]:
+        """What is to follow `common`: the tail, and `batch`, made to follow `tail_end`.
+
+        Raises:
+            StoreUnavailable: the peer's copy has grown between, such as from the memory of
+                the peer. What was copied is right, and the next try makes the rest anew.
+        """
+        end = common
+        for page in self._tail(common):
+            end = head_of(page[-1])
+            yield page
+        if batch and end != tail_end:
+            raise StoreUnavailable(
+                f"the peer's copy of stream {self._origin!r} grew while it was read; "
+                "trying again"
+            )
+        yield from pages(batch)
+
+    def _extend(self, common: Head, behind: Iterable[Sequence[Stored]]) -> bool:
         """Append what is missing; False: Redis takes nothing behind what was deleted there.
 
         Deleting an entry by hand (XDEL) leaves its id taken.
         """
         try:
-            end = self._copy(self._tail(common), common, self._append)
-            self._rejoin(tail_end, batch, end, self._append)
+            self._copy(behind, common, self._append)
         except StoreRefused:
             return False
         return True
@@ -171,15 +209,13 @@ class Mending:
         self,
         common: Head,
         branch: Sequence[Stored],
-        tail_end: Head,
-        batch: Sequence[Stored],
+        behind: Iterable[Sequence[Stored]],
     ) -> None:
         """Make the stream anew beside the old one, and put it in its place."""
         ours, origin = self._ours, self._origin
         ours.clear([origin])
         end = self._copy(self._prefix(common), self._genesis, self._make)
-        end = self._copy(self._tail(common), end, self._make)
-        made = self._rejoin(tail_end, batch, end, self._make).id
+        made = self._copy(behind, end, self._make).id
         after = START
         for page in pages(branch):
             ours.make_archive(origin, after, page)
@@ -191,22 +227,6 @@ class Mending:
         """By its content, so that making it again makes the same one."""
         digest = codec.digest_of(branch[-1][1]).hex()
         return f"{self._origin}-{branch[0][0]}-{digest[:12]}"
-
-    def _rejoin(
-        self, tail_end: Head, batch: Sequence[Stored], end: Head, put: Put
-    ) -> Head:
-        """Put `batch`, which was made to follow `tail_end`, behind what was copied up to `end`.
-
-        Raises:
-            StoreUnavailable: the peer's copy has grown between, such as from the memory of
-                the peer. What was copied is right, and the next try makes the rest anew.
-        """
-        if batch and end != tail_end:
-            raise StoreUnavailable(
-                f"the peer's copy of stream {self._origin!r} grew while it was read; "
-                "trying again"
-            )
-        return self._copy(pages(batch), end, put)
 
     def _copy(
         self,

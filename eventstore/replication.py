@@ -89,7 +89,7 @@ class Replication:
                 self._store.take(page)
         complete = len(found) < PAGE_EVENT_COUNT
         if complete:
-            self._store.meet_copy()
+            self._store.meet_copy(go_on=self._goes_on)
         complete_at_s = self._now_s() if complete else self.progress.complete_at_s
         self.progress = Progress(True, None, complete_at_s)
 
@@ -119,11 +119,14 @@ class Replication:
         Raises:
             EventStoreError: it could not be done now.
         """
-        self._store.recover(self._source, go_on=lambda: not self._stopping)
+        self._store.recover(self._source, go_on=self._goes_on)
 
     def stop(self) -> None:
         """End a recovery that is under way before its next page."""
         self._stopping = True
+
+    def _goes_on(self) -> bool:
+        return not self._stopping
 
     def close(self) -> None:
         """Close the connections to the peer's Redis."""

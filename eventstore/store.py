@@ -462,25 +462,36 @@ class EventStore:
         """
         head = self._known.heads[self._own].id
         try:
-            found = self._streams.append(self._own, head, batch)
+            end = self._streams.append(self._own, head, batch)
         except StoreRefused:
             raise
         except StoreUnavailable:
-            return self._store_again(head, batch)
-        return found is None or self._adopt(batch)
+            with self._outcome_unknown(batch):
+                # Even if this try is refused: the first one may still arrive.
+                end = self._streams.append(self._own, head, batch)
+                return end is None or self._adopt(batch, self._behind_head())
+        if end is None:
+            return True
+        with self._outcome_unknown(batch):
+            found = self._behind_head()
+        return self._adopt(batch, found)
 
-    def _store_again(self, head: EventId, batch: Sequence[Stored]) -> bool:
+    @contextmanager
+    def _outcome_unknown(self, batch: Sequence[Stored]) -> Iterator[None]:
+        """Until it is known whether `batch` is stored, it is remembered."""
         try:
-            found = self._streams.append(self._own, head, batch)
-            return found is None or self._adopt(batch)
+            yield
         except SecondWriter:
             raise
         except EventStoreError as error:
-            # Even when this try was refused: the first one may still arrive.
             self._unsettled.append(batch)
             raise StoreUnavailable(
                 f"{error}; whether the change is stored is unknown: read it back"
             ) from error
+
+    def _behind_head(self) -> list[Stored]:
+        head = self._known.heads[self._own].id
+        return self._streams.read(self._own, head, BATCH_EVENT_COUNT_MAX + 1)
 
     def _settle(self) -> None:
         """Before writing after an unknown outcome: see that Redis answers, adopt what
@@ -493,16 +504,14 @@ class EventStore:
         last = self._streams.last(self._own)
         found = START if last is None else last[0]
         if found != self._known.heads[self._own].id:
-            self._adopt(())
+            self._adopt((), self._behind_head())
 
-    def _adopt(self, batch: Sequence[Stored]) -> bool:
+    def _adopt(self, batch: Sequence[Stored], found: Sequence[Stored]) -> bool:
         """The stream does not end with our head: find out why. True: `batch` is there.
 
-        What is behind our head may be `batch` or an earlier one whose answer was lost.
+        What was `found` behind our head may be `batch` or an earlier one whose answer was lost.
         Anything else was written by somebody else.
         """
-        head = self._known.heads[self._own].id
-        found = self._streams.read(self._own, head, BATCH_EVENT_COUNT_MAX + 1)
         if batch and found == list(batch):
             return True
         for late in self._unsettled:
@@ -575,21 +584,37 @@ class EventStore:
             self._copy_end = self._end(self._peer)
             return self._copy_end
 
-    def meet_copy(self) -> None:
+    def meet_copy(self, *, go_on: Callable[[], bool]) -> None:
         """Let memory know what the copy is, now that it has all that the peer's Redis has.
 
-        Costs nothing unless Redis had lost some of it.
+        Costs nothing unless Redis had lost some of it. What only memory has then is put back
+        into the copy, where the peer finds it and recovers it. `go_on` as in `recover`.
 
-        Raises: as `open` and `append`.
+        Raises:
+            StoreUnavailable: events were put back: compare the streams anew.
+            Else as `open` and `append`.
         """
         if self._copy_end == self._known.heads[self._peer]:
             return
+        self._put_back(go_on)
         with self._writing:
             if self._unsettled:
                 self._settle()
             self._restore_own()
             if self._hindrance is None:
                 self._meet_stream(self._peer)
+
+    def _put_back(self, go_on: Callable[[], bool]) -> None:
+        with self._copying:
+            if self._holds_head(self._peer):
+                return
+            mending = Mending(self._streams, self._streams, self._peer, go_on=go_on)
+            if not mending.put_back(list(self._known.tails[self._peer])):
+                return
+            self._copy_end = self._end(self._peer)
+        text = f"events of stream {self._peer!r} that no Redis had were put back from memory"
+        _log.warning("%s", text)
+        raise StoreUnavailable(text)
 
     # Losses of Redis, and recovery (D9).
 

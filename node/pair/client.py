@@ -67,6 +67,14 @@ class PairClient:
         except NodeRefused:
             return None
 
+    def may_switch(self) -> bool:
+        """Whether this is a master that would begin a switch, were it ordered now."""
+        try:
+            self.ask("POST", "/switch", content=json.dumps({"dry_run": True}))
+        except NodeRefused:
+            return False
+        return True
+
     def switch(self, reason: str, limit_s: float) -> dict[str, Any]:
         """Order a switch, now, and return what the master reports.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 from node.child_process import ChildProcess
 from node.embedded_redis import EmbeddedRedis
@@ -12,10 +13,11 @@ from node.pair.client import PairClient
 from node.pair.directory import PairDirectory, settings_of
 from node.pair.ports import HOST, PairPorts, other_role
 from node.roles import Role
-from node.waiting import wait_until
+from node.waiting import WaitedTooLong, wait_until
 
 ACTOR = "pair"
 SETTLED_LIMIT_S = 30.0
+SWITCH_LIMIT_S = 5.0
 NODE_STOP_LIMIT_S = 15.0
 """Longer than a planned switch and its hooks may take by default."""
 
@@ -69,7 +71,9 @@ class LocalPair:
     def start(self, interrupted: Callable[[], bool] = lambda: False) -> None:
         """Start all four processes; return when one node is active, the other passive.
 
-        Returns early, without error, when `interrupted` says so.
+        A switch is possible then, unless something is against it for longer than a moment:
+        a pair whose replication is off is started like any other. Returns early, without
+        error, when `interrupted` says so.
 
         Raises:
             RedisNotStarted: a Redis did not come up.
@@ -93,6 +97,12 @@ class LocalPair:
                 f"the {node.role}'s node ended {node.process.ending}: "
                 f"{node.process.last_line()}; its log is {node.process.log}"
             )
+        with suppress(WaitedTooLong):
+            wait_until(
+                lambda: interrupted() or self.may_switch(),
+                SWITCH_LIMIT_S,
+                "replication",
+            )
 
     def stop(self) -> None:
         """Stop orderly: the passive node first, so that it does not take over for nothing."""
@@ -110,6 +120,10 @@ class LocalPair:
             and sum(node.is_active for node in nodes) == 1
             and sum(node.is_passive for node in nodes) == 1
         )
+
+    def may_switch(self) -> bool:
+        """Whether a switch, ordered now, would begin."""
+        return self.nodes[Role.MASTER].client.may_switch()
 
     def active(self) -> LocalNode | None:
         """The only active node; None while there is none, or two."""

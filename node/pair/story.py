@@ -167,9 +167,11 @@ class _Story:
 
     def _await_settled(self, active: LocalNode) -> None:
         self._await(
-            lambda: active.is_active and self._pair.is_settled(),
+            lambda: (
+                active.is_active and self._pair.is_settled() and self._pair.may_switch()
+            ),
             RETURN_LIMIT_S,
-            f"the {active.role} to be the only active node, and both to be ready",
+            f"the {active.role} to be the only active node, and a switch to be possible",
         )
 
     def _await_equal(self) -> None:

@@ -95,7 +95,7 @@ class Node:
         if page:
             self.store.take(page)
         if len(page) < count:
-            self.store.meet_copy()
+            self.store.meet_copy(go_on=lambda: True)
 
     def recover(self, source: Node) -> None:
         """Get lost events back from the copy that `source` has."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 import redis
@@ -11,6 +11,7 @@ from eventstore import (
     EventId,
     EventStore,
     Kind,
+    Origin,
     Put,
     Replication,
     Replicator,
@@ -21,6 +22,7 @@ from eventstore import (
     connect,
     replication,
 )
+from eventstore.memory import Stored
 from tests.contracts.nodes import LIMIT_S, Clock, Node, entries_of
 from tests.support.histories import MASTER, PAIR, STANDBY, Writer
 from tests.support.redis_servers import RedisServer
@@ -192,6 +194,40 @@ def test_losing_the_reading_back_is_unknown_too(node: Node, proxy: LossyProxy) -
     assert proxy.pending_count == 0
     assert node.put("users/b", 2).id.n == 3
     assert stored_values(node) == [1, 2, 0]
+
+
+class RepeatedStreams(Streams):
+    """An append comes twice, so its answer is that of the second; reading back fails once."""
+
+    repeats = False
+
+    def append(
+        self, origin: Origin, after: EventId, batch: Sequence[Stored]
+    ) -> EventId | None:
+        if self.repeats:
+            super().append(origin, after, batch)
+        return super().append(origin, after, batch)
+
+    def read(self, origin: Origin, after: EventId, count: int) -> list[Stored]:
+        if self.repeats:
+            self.repeats = False
+            raise StoreUnavailable("no answer")
+        return super().read(origin, after, count)
+
+
+def test_losing_the_reading_back_of_what_came_twice_is_unknown_too(
+    redis_server: RedisServer, clock: Clock
+) -> None:
+    """Simulation, seed 5789: the next change took it for one of a second writer."""
+    with client_of(redis_server, redis_server.port) as client:
+        node = Node(lambda: client, MASTER, clock, RepeatedStreams)
+        assert isinstance(node.streams, RepeatedStreams)
+        node.put("users/first", 0)
+        node.streams.repeats = True
+        with pytest.raises(StoreUnavailable, match="unknown"):
+            node.put("users/a", 1)
+        assert node.put("users/b", 2).id.n == 3
+        assert stored_values(node) == [1, 2, 0]
 
 
 # A Redis that stands still, and later does what it was told.

@@ -204,6 +204,56 @@ def test_a_copy_that_grows_while_it_is_read_breaks_no_chain(
     check(master, standby, lost)
 
 
+@pytest.mark.parametrize("ahead_ms", [0, HOUR_MS], ids=["same id", "later id"])
+def test_what_only_the_memory_of_the_peer_has_is_put_back_into_its_copy(
+    master: Node, standby: Node, clock: Clock, ahead_ms: int
+) -> None:
+    """Simulation, seed 1893: both Redis fell back behind an earlier loss, on another branch."""
+    made = [master.put("users/a", 0)]
+    exchange(master, standby)
+    before = {node: node.saved() for node in (master, standby)}
+    made.append(master.put("users/a", "first branch"))
+    exchange(master, standby)
+    branched = {node: node.saved() for node in (master, standby)}
+    for node in (master, standby):
+        node.put_back(before[node])
+        node.restart()
+    clock.ms += ahead_ms
+    made += [master.put("users/a", n) for n in (1, 2)]
+    exchange(master, standby)
+    for node in (master, standby):
+        node.put_back(branched[node])
+    master.restart()
+    made.append(master.put("users/b", "behind the first branch"))
+
+    known = standby.store.snapshot
+    standby.store.check()
+    standby.store.reload_copy()
+    with pytest.raises(StoreUnavailable, match="were put back from memory"):
+        standby.pull(master)
+    assert standby.store.snapshot == known
+    assert standby.reopened().snapshot == known
+    assert len(standby.streams.archives()) == 1
+    master.recover(standby)
+    check(master, standby, made)
+
+
+def test_a_memory_that_does_not_reach_back_changes_nothing(
+    master: Node, standby: Node
+) -> None:
+    for n in range(4):
+        master.put("users/a", n)
+    exchange(master, standby)
+    copy = standby.stored(MASTER)
+    standby.put_back({MASTER: copy[:2]})
+    mending = Mending(standby.streams, standby.streams, MASTER, go_on=lambda: True)
+    assert not mending.put_back(copy[2:])
+    assert not mending.put_back([])
+    assert standby.stored(MASTER) == copy[:2]
+    assert mending.put_back(copy[1:])
+    assert standby.stored(MASTER) == copy
+
+
 def test_a_delete_that_was_lost_stays_deleted(master: Node, standby: Node) -> None:
     made = [master.put("users/a", 1)]
     exchange(master, standby)
