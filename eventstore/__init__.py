@@ -50,6 +50,14 @@ from eventstore.memory import Head, Snapshot
 from eventstore.parting import Leaving
 from eventstore.replication import Progress, Replication, Replicator
 from eventstore.resync import Resynced, ResyncOrder
+from eventstore.signing import (
+    KEY_FILE_BYTES_MAX,
+    SIGNATURE_BYTES,
+    KeyRefused,
+    PrivateKey,
+    PublicKey,
+)
+from eventstore.source import Source
 from eventstore.store import BATCH_EVENT_COUNT_MAX, EventStore
 from eventstore.streams import Archive, Streams, Suitability, connect, display_url
 from eventstore.version_vector import Order, compare
@@ -60,7 +68,9 @@ __all__ = [
     "FOLD_VERSION",
     "FORMAT_VERSION",
     "KEY_BYTES_MAX",
+    "KEY_FILE_BYTES_MAX",
     "REASON_BYTES_MAX",
+    "SIGNATURE_BYTES",
     "START",
     "VALUE_BYTES_MAX",
     "Archive",
@@ -80,6 +90,7 @@ __all__ = [
     "Head",
     "InvalidEntry",
     "JsonValue",
+    "KeyRefused",
     "Kind",
     "Leaving",
     "Loss",
@@ -87,7 +98,9 @@ __all__ = [
     "NoSuchEntry",
     "Order",
     "Origin",
+    "PrivateKey",
     "Progress",
+    "PublicKey",
     "Put",
     "Recovered",
     "Replication",
@@ -97,6 +110,7 @@ __all__ = [
     "Resynced",
     "SecondWriter",
     "Snapshot",
+    "Source",
     "StoreRefused",
     "StoreUnavailable",
     "StreamForked",

@@ -12,6 +12,7 @@ from eventstore.configuration import Loss
 from eventstore.errors import DamagedEvent
 from eventstore.event import START, Event, EventId, Origin
 from eventstore.losses import losses
+from eventstore.source import Source
 from eventstore.streams import PAGE_EVENT_COUNT, Streams
 
 Precedes = Callable[[Event, Event], bool]
@@ -56,7 +57,7 @@ def second_as_it_knew(b: Event, a: Event) -> bool:
 
 
 def read_history(
-    streams: Streams,
+    streams: Source,
     origins: tuple[Origin, Origin],
     wanted: Filter,
     after: Mapping[Origin, EventId] | None = None,
@@ -98,7 +99,7 @@ def read_history(
 
 
 def read_losses(
-    streams: Streams,
+    streams: Source,
     *,
     prevailing: Origin,
     other: Origin,
@@ -118,7 +119,7 @@ def read_losses(
     yield from losses(events, prevailing=prevailing)
 
 
-def _end(streams: Streams, origin: Origin) -> EventId:
+def _end(streams: Source, origin: Origin) -> EventId:
     last = streams.last(origin)
     return START if last is None else last[0]
 
@@ -179,7 +180,7 @@ def merge_causally(
         yield from second
 
 
-def _events(streams: Streams, origin: Origin, after: EventId) -> Iterator[Event]:
+def _events(streams: Source, origin: Origin, after: EventId) -> Iterator[Event]:
     while page := streams.read(origin, after, PAGE_EVENT_COUNT):
         for event_id, blob in page:
             event = codec.decode(origin, event_id, blob)

@@ -21,6 +21,7 @@ from admin.cli import (
     export_command,
     history_command,
     import_command,
+    key_commands,
     replication_commands,
     status_commands,
     switch_command,
@@ -71,6 +72,7 @@ export_command.add_to(app)
 replication_commands.add_to(app)
 history_command.add_to(app)
 conflicts_commands.add_to(app)
+key_commands.add_to(app)
 
 _COMMAND_LINE_PROBLEM: type[Exception] = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"

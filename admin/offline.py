@@ -1,0 +1,97 @@
+"""Reads a pair's history straight from a Redis, when no node is up. A read-only user suffices."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from admin.errors import DataUnverified, Unreachable, UsageProblem
+from eventstore import (
+    DamagedEvent,
+    Origin,
+    StoreUnavailable,
+    Streams,
+    UnsuitableStore,
+    connect,
+    display_url,
+)
+
+MASTER, STANDBY = Origin("master"), Origin("standby")
+ORIGINS = MASTER, STANDBY
+"""The streams of a pair. The master's changes prevail."""
+
+REPLY_LIMIT_S = 30.0
+PASSWORD_BYTES_MAX = 4096
+_SCHEMES = ("redis://", "rediss://", "unix://")
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+@contextmanager
+def opened(url: str, pair: str, password_file: Path | None = None) -> Iterator[Streams]:
+    """The streams of `pair` in the Redis at `url`, to be read; closed at the end.
+
+    Raises:
+        UsageProblem: `url` names no Redis, carries a password, or the file cannot be used.
+        Unreachable: Redis does not answer, or does not let us in.
+        DataUnverified: what it holds are no events.
+    """
+    with _as_told_to_operators():
+        streams = _streams(url, pair, password_file)
+        with contextlib.closing(streams):
+            streams.ping()
+            yield streams
+
+
+def _streams(url: str, pair: str, password_file: Path | None) -> Streams:
+    if not url.startswith(_SCHEMES):
+        raise UsageProblem(
+            f"--redis is {display_url(url)!r}; give a URL such as redis://10.0.0.1:6379/0"
+        )
+    if "@" in url and ":" in url.split("://", 1)[1].split("@", 1)[0]:
+        raise UsageProblem(
+            "--redis carries a password, which every user of this machine can see; put it "
+            "into a file and name that with --redis-password-file"
+        )
+    password = None if password_file is None else _password(password_file)
+    try:
+        client = connect(url, password=password, timeout_s=REPLY_LIMIT_S)
+    except ValueError as error:
+        raise UsageProblem(f"--redis is {display_url(url)!r}: {error}") from None
+    return Streams(client, pair, name=f"Redis at {display_url(url)}")
+
+
+@contextmanager
+def _as_told_to_operators() -> Iterator[None]:
+    try:
+        yield
+    except (StoreUnavailable, UnsuitableStore) as error:
+        raise Unreachable(str(error)) from error
+    except DamagedEvent as error:
+        raise DataUnverified(str(error)) from error
+
+
+def _password(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            if mode & _OTHERS:
+                raise UsageProblem(
+                    f"the password file {path} has mode {mode:04o}, so others can read it; "
+                    f"correct it with: chmod 600 {path}"
+                )
+            data = file.read(PASSWORD_BYTES_MAX + 1)
+            text = data.decode().removesuffix("\n")
+    except UnicodeDecodeError:
+        raise UsageProblem(f"the password file {path} is not UTF-8") from None
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise UsageProblem(f"cannot read the password file {path}: {reason}") from error
+    if not text or len(data) > PASSWORD_BYTES_MAX:
+        raise UsageProblem(
+            f"the password file {path} is empty or over {PASSWORD_BYTES_MAX} bytes"
+        )
+    return text
