@@ -80,20 +80,3 @@ class History:
 
     def of(self, origin: Origin) -> Writer:
         return self.master if origin == MASTER else self.standby
-
-
-def encoded_again(event: Event) -> bytes:
-    """The bytes of an event that was read."""
-    return codec.encode(
-        origin=event.origin,
-        event_id=event.id,
-        kind=event.kind,
-        key=event.key,
-        packed=event.packed,
-        actor=event.actor,
-        reason=event.reason,
-        wall_ns=event.wall_ns,
-        vector=dict(event.vector),
-        previous=event.previous,
-        recovered=event.recovered,
-    )
