@@ -161,16 +161,19 @@ def _tail(streams: Streams, origin: Origin, head: Head) -> list[Stored]:
     Raises:
         StreamForked, DamagedEvent: they are not one unbroken history.
     """
-    found, size = list[Stored](), 0
     behind = EventId(head.id.ms, head.id.n + 1)
-    for stored in read_back(streams, origin, behind):
-        found.append(stored)
-        size += len(stored[1])
-        if len(found) >= TAIL_COUNT_MAX or size > TAIL_BYTES_MAX:
-            break
-    found.reverse()
+    found = list(_newest(read_back(streams, origin, behind)))[::-1]
     if found:
         first = codec.decode(origin, *found[0])
         before = EventId(0, first.id.n - 1)
         chained(origin, Head(before, first.previous), found)
     return found
+
+
+def _newest(stored: Iterable[Stored]) -> Iterator[Stored]:
+    size = 0
+    for count, one in enumerate(stored, start=1):
+        yield one
+        size += len(one[1])
+        if count >= TAIL_COUNT_MAX or size > TAIL_BYTES_MAX:
+            return
