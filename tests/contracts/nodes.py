@@ -107,7 +107,9 @@ class Node:
         self.store.recover(source.streams, go_on=lambda: True)
         self.store.reload_copy()
 
-    def put_otherwise(self, key: str, value: JsonValue = None) -> EventId:
+    def put_otherwise(
+        self, key: str, value: JsonValue = None, version: int = codec.FORMAT_VERSION
+    ) -> EventId:
         """Another program, with other bytes for the same, writes the next event."""
         heads = self.store.snapshot.heads
         head = heads[self.origin]
@@ -125,7 +127,7 @@ class Node:
             vector=vector,
             previous=head.digest,
         )
-        stored = event_id, packed_otherwise(blob)
+        stored = event_id, packed_otherwise(blob, version)
         assert self.streams.append(self.origin, head.id, [stored]) is None
         self.restart()
         return event_id

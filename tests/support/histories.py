@@ -84,9 +84,10 @@ class History:
         return self.master if origin == MASTER else self.standby
 
 
-def packed_otherwise(blob: bytes) -> bytes:
-    """The same event in other bytes, as another program may write it."""
+def packed_otherwise(blob: bytes, version: int = codec.FORMAT_VERSION) -> bytes:
+    """The same event in other bytes, as another program may write it; or a later version."""
     fields = msgpack.unpackb(blob)
+    fields[0] = version
     fields[10] = dict(reversed(fields[10].items()))
     other: bytes = msgpack.packb(fields)
     assert other != blob, "only a vector of both origins can be packed otherwise"
