@@ -73,7 +73,7 @@ others = st.one_of(
     st.builds(Snapshot, any_origin),
     st.builds(Restart, any_origin),
 )
-actions = st.one_of(writes, hears, others)
+actions = st.one_of(writes, writes, hears, others)
 
 
 @st.composite
