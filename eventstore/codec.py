@@ -98,7 +98,7 @@ def encode(
     actor: str,
     reason: str,
     wall_ns: int,
-    vector: dict[Origin, EventId],
+    vector: Mapping[Origin, EventId],
     previous: bytes,
     recovered: Recovered | None = None,
 ) -> bytes:
@@ -120,6 +120,26 @@ def encode(
         fields.append([str(recovered.id), recovered.digest])
     blob: bytes = msgpack.packb(fields)
     return blob
+
+
+def encode_event(event: Event) -> bytes:
+    """The stored bytes of `event`, as this version writes them; its `digest` says nothing.
+
+    Of an event that was read they are the same ones if a node of this version wrote it.
+    """
+    return encode(
+        origin=event.origin,
+        event_id=event.id,
+        kind=event.kind,
+        key=event.key,
+        packed=event.packed,
+        actor=event.actor,
+        reason=event.reason,
+        wall_ns=event.wall_ns,
+        vector=event.vector,
+        previous=event.previous,
+        recovered=event.recovered,
+    )
 
 
 def decode(origin: Origin, event_id: EventId, blob: bytes) -> Event | Unknown:

@@ -89,8 +89,8 @@ class Loss:
         return Put(self.key, self.loser.value)
 
 
-@attrs.define
-class _Rivals:
+@attrs.frozen
+class Rivals:
     """What the rule needs of one key."""
 
     prevailing: Event | None = None
@@ -98,21 +98,18 @@ class _Rivals:
     covered: EventId = START
     """Highest id of the prevailing origin that any event of the other one had seen."""
 
-    def admit(self, event: Event, prevailing: Origin) -> bool:
-        """Take `event` into account; False when it says nothing new."""
+    def with_event(self, event: Event, prevailing: Origin) -> Rivals:
+        """These and `event`; the same object when it says nothing new."""
         if event.origin == prevailing:
             if self.prevailing is not None and self.prevailing.id >= event.id:
-                return False
-            self.prevailing = event
-            return True
+                return self
+            return Rivals(event, self.other, self.covered)
         covered = event.vector.get(prevailing, START)
         newest = self.other is None or event.id > self.other.id
         if not newest and covered <= self.covered:
-            return False
-        self.covered = max(self.covered, covered)
-        if newest:
-            self.other = event
-        return True
+            return self
+        other = event if newest else self.other
+        return Rivals(self.prevailing, other, max(self.covered, covered))
 
     def winner(self) -> Event | None:
         if self.prevailing is None:
@@ -137,6 +134,9 @@ class _Rivals:
         return Loss(loser, self.prevailing)
 
 
+_NOBODY = Rivals()
+
+
 class Configuration:
     """The entries that the events folded so far leave. Not thread-safe.
 
@@ -145,7 +145,7 @@ class Configuration:
 
     def __init__(self, *, prevailing: Origin) -> None:
         self._prevailing = prevailing
-        self._rivals: dict[str, _Rivals] = {}
+        self._rivals: dict[str, Rivals] = {}
         self._entries: dict[str, Entry] = {}
         self._digest = 0
         self._conflicts: set[str] = set()
@@ -154,6 +154,11 @@ class Configuration:
     def conflict_count(self) -> int:
         """Keys whose entry overrode a concurrent change, and was not changed since."""
         return len(self._conflicts)
+
+    @property
+    def key_count(self) -> int:
+        """Keys that any event was about, also those of deleted entries."""
+        return len(self._rivals)
 
     @property
     def digest(self) -> str:
@@ -195,11 +200,22 @@ class Configuration:
         """Apply `event`; None when it concerns no entry or is known already."""
         if event.kind not in (Kind.ENTRY_PUT, Kind.ENTRY_DELETED):
             return None
-        rivals = self._rivals.setdefault(event.key, _Rivals())
-        overridden = rivals.overridden()
-        if not rivals.admit(event, self._prevailing):
+        before = self._rivals.get(event.key, _NOBODY)
+        rivals = before.with_event(event, self._prevailing)
+        if rivals is before:
             return None
-        return self._settle(event.key, rivals, overridden)
+        return self._settle(event.key, rivals, before.overridden())
+
+    def rivals(self) -> dict[str, Rivals]:
+        """All that the entries follow from, as of now: by key.
+
+        The copy costs about a millisecond for 100,000 keys, and is never changed.
+        """
+        return self._rivals.copy()
+
+    def restore(self, key: str, rivals: Rivals) -> None:
+        """Let `key`, which was not folded yet, be what all its events had made of it."""
+        self._settle(key, rivals, None)
 
     def differences(self, before: Configuration) -> Iterator[tuple[Event, Folded]]:
         """What became of each entry that is not what it was in `before`, by key.
@@ -213,7 +229,8 @@ class Configuration:
             if winner is not None and _change_of(old) != _change_of(new):
                 yield winner, Folded(old, new, None)
 
-    def _settle(self, key: str, rivals: _Rivals, overridden: Event | None) -> Folded:
+    def _settle(self, key: str, rivals: Rivals, overridden: Event | None) -> Folded:
+        self._rivals[key] = rivals
         before = self._entries.get(key)
         winner = rivals.winner()
         if winner is None or winner.kind == Kind.ENTRY_DELETED:

@@ -9,7 +9,7 @@ import attrs
 
 from eventstore import codec
 from eventstore.codec import Unknown
-from eventstore.configuration import Configuration, Folded
+from eventstore.configuration import Configuration, Folded, Rivals
 from eventstore.errors import DamagedEvent, StreamForked
 from eventstore.event import MS_MAX, START, Event, EventId, Kind, Origin
 
@@ -19,7 +19,7 @@ Stored = tuple[EventId, bytes]
 RECENT_COUNT_MAX = 100
 TAIL_COUNT_MAX = 10_000
 TAIL_BYTES_MAX = 8 * 1024 * 1024
-_KINDS = frozenset(Kind)
+KINDS = frozenset(Kind)
 """Of others, which anybody may make up, none is asked for."""
 
 
@@ -52,6 +52,28 @@ class Snapshot:
     def vector(self) -> dict[Origin, EventId]:
         """The newest event applied of each origin that has any."""
         return {o: head.id for o, head in self.heads.items() if head.id != START}
+
+    @property
+    def event_count(self) -> int:
+        """Events of both origins."""
+        return sum(head.id.n for head in self.heads.values())
+
+
+@attrs.frozen
+class Image:
+    """All that a `Memory` is at one moment but its tails; it never changes."""
+
+    heads: Mapping[Origin, Head]
+    unknown_count: int
+    rivals: Mapping[str, Rivals]
+    """By key, also of deleted entries."""
+    recent: Sequence[Event]
+    """Events that concern no entry, of each origin and kind the oldest first."""
+
+    @property
+    def event_count(self) -> int:
+        """Events that were folded into it."""
+        return sum(head.id.n for head in self.heads.values())
 
 
 class Tail:
@@ -100,6 +122,24 @@ class Memory:
             unknown_count=self._unknown_count,
         )
 
+    def image(self) -> Image:
+        """What this is now; made in a moment, of references."""
+        return Image(
+            heads=dict(self.heads),
+            unknown_count=self._unknown_count,
+            rivals=self.configuration.rivals(),
+            recent=[event for kept in self.recent.values() for event in kept],
+        )
+
+    def restore(self, image: Image) -> None:
+        """Become what `image` was made of; this is new, and its tails stay empty."""
+        self.heads = dict(image.heads)
+        self._unknown_count = image.unknown_count
+        for key, rivals in image.rivals.items():
+            self.configuration.restore(key, rivals)
+        for event in image.recent:
+            self._remember(event)
+
     def chained(self, origin: Origin, page: Sequence[Stored]) -> list[Event | Unknown]:
         """The events in `page`, if each continues the one before, the first our head.
 
@@ -118,13 +158,15 @@ class Memory:
                 self._unknown_count += 1
                 continue
             news.append((event, self.configuration.fold(event)))
-            if not event.key and event.kind in _KINDS:
-                place = origin, event.kind
-                kept = self.recent.setdefault(place, deque(maxlen=RECENT_COUNT_MAX))
-                kept.append(event)
+            if not event.key and event.kind in KINDS:
+                self._remember(event)
         self.heads[origin] = Head(events[-1].id, events[-1].digest)
         self.tails[origin].extend(page)
         return news
+
+    def _remember(self, event: Event) -> None:
+        place = event.origin, event.kind
+        self.recent.setdefault(place, deque(maxlen=RECENT_COUNT_MAX)).append(event)
 
 
 def chained(

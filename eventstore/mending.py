@@ -295,9 +295,10 @@ def read_pages(
         after = page[-1][0]
 
 
-def read_back(streams: Streams, origin: Origin) -> Iterator[Stored]:
-    """All of a stream, the newest first, read page by page."""
-    before: EventId | None = None
+def read_back(
+    streams: Streams, origin: Origin, before: EventId | None = None
+) -> Iterator[Stored]:
+    """All of a stream, or what is before `before`, the newest first, read page by page."""
     while page := streams.read_back(origin, before, PAGE_EVENT_COUNT):
         yield from page
         before = page[-1][0]

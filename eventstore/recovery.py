@@ -90,18 +90,12 @@ def _follows(event_id: EventId, head: EventId) -> bool:
 def _made_anew(origin: Origin, head: Head, event: Event, ms_min: int) -> Stored:
     event_id = EventId(max(ms_min, head.id.ms), head.id.n + 1)
     vector: Mapping[Origin, EventId] = {**event.vector, origin: event_id}
-    blob = codec.encode(
-        origin=origin,
-        event_id=event_id,
-        kind=event.kind,
-        key=event.key,
-        packed=event.packed,
-        actor=event.actor,
-        reason=event.reason,
-        wall_ns=event.wall_ns,
-        vector=dict(vector),
+    anew = attrs.evolve(
+        event,
+        id=event_id,
+        vector=vector,
         previous=head.digest,
         # Of an event that was made anew already, what it was first.
         recovered=event.recovered or Recovered(event.id, event.digest),
     )
-    return event_id, blob
+    return event_id, codec.encode_event(anew)

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 
 import attrs
 
-from eventstore import codec
+from eventstore import codec, snapshots
 from eventstore.codec import Unknown
 from eventstore.configuration import Entry, Folded, Loss
 from eventstore.errors import (
@@ -106,6 +106,8 @@ class EventStore:
         self._copy_end = self._known.heads[peer]
         """Where the copy ends in Redis: before our head only if Redis lost some of it."""
         self._archived_ms = 0
+        self._covered_count = 0
+        """Events that are in a snapshot which still fits."""
         self._hindrance: str | None = None
         self._named = self._forgone = START
         """The newest own event that the peer's events name and that is not here: found
@@ -218,15 +220,18 @@ class EventStore:
     def open(self) -> None:
         """Fold both streams as they are in Redis, checking their hash chains.
 
-        Of a damaged copy of the prevailing stream, what is before the damage: a resync makes
-        it anew, and for that a node must run.
+        What a snapshot holds is not folded again; of the events in it only the newest, as
+        many as memory keeps, are checked. Of a damaged copy of the prevailing stream, what is
+        before the damage is folded: a resync makes it anew, and for that a node must run.
 
         Raises:
             StoreUnavailable: Redis did not answer.
             StreamForked, DamagedEvent: a stream is not one unbroken history.
         """
         self._streams.clear((self._own, self._peer))
+        self._streams.clear_snapshot(snapshots.NEWEST)
         self._read_archived()
+        self._load_snapshot()
         self._read_on(self._own, announce=False)
         try:
             self._read_on(self._peer, announce=False)
@@ -256,6 +261,53 @@ class EventStore:
         ):
             events = self._known.chained(origin, page)
             self._fold(origin, page, events, announce=announce)
+
+    # Snapshots.
+
+    def _load_snapshot(self) -> None:
+        known = snapshots.load(
+            self._streams,
+            snapshots.NEWEST,
+            origins=(self._own, self._peer),
+            prevailing=self._prevailing,
+        )
+        if known is not None:
+            self._known = known
+            self._snapshot = known.snapshot()
+            self._covered_count = self._snapshot.event_count
+
+    @property
+    def unsaved_count(self) -> int:
+        """Events that a start would have to fold now."""
+        return self._snapshot.event_count - self._covered_count
+
+    @property
+    def key_count(self) -> int:
+        """Keys that a snapshot has, also those of deleted entries."""
+        return self._known.configuration.key_count
+
+    def write_snapshot(self, *, go_on: Callable[[], bool]) -> None:
+        """Keep in the own Redis what memory is now, for the next start.
+
+        Takes a second or so for 100,000 keys, holds up nobody, and is done by one thread at a
+        time. `go_on` is asked between parts.
+
+        Raises:
+            StoreUnavailable: it was not written; nothing is lost but time at the next start.
+        """
+        with self._memory:
+            known = self._known
+            image = known.image()
+        snapshots.write(
+            self._streams,
+            snapshots.NEWEST,
+            image,
+            prevailing=self._prevailing,
+            go_on=go_on,
+        )
+        with self._memory:
+            if self._known is known:
+                self._covered_count = image.event_count
 
     # Writing to the own stream.
 
@@ -974,6 +1026,7 @@ class EventStore:
     def _replace_memory(self, known: Memory) -> None:
         with self._memory:
             before, self._known = self._known, known
+            self._covered_count = 0
             self._snapshot = known.snapshot()
             self._grown.notify_all()
             for event, folded in known.configuration.differences(before.configuration):

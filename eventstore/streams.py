@@ -5,7 +5,8 @@ Keys, each with the pair's name in braces, which keep a pair in one slot of a Re
     netphone:{PAIR}:events:ORIGIN      a Redis stream for each origin
     netphone:{PAIR}:archive:NAME       events that were replaced, as they were: a stream
     netphone:{PAIR}:archives           a hash: the name of each archive -> its newest id
-    netphone:{PAIR}:temporary:…        streams in the making; left-overs are removed at start
+    netphone:{PAIR}:snapshot:NAME      a snapshot: a stream of its parts (`snapshot_format`)
+    netphone:{PAIR}:temporary:…        what is in the making; left-overs are removed at start
 
 Each stream entry has one field, `e`, with the bytes of `codec.encode`; its Redis id is the
 event's id.
@@ -83,6 +84,19 @@ end
 return 'swapped'
 """
 
+# Puts a stream in the place of another, or of none, if both still end with the ids named: a
+# call that arrives late must not put there what is half made.
+_PUT: Final = """
+for i = 1, 2 do
+  local last = redis.call('XREVRANGE', KEYS[i], '+', '-', 'COUNT', 1)
+  local found = '0-0'
+  if last[1] then found = last[1][1] end
+  if found ~= ARGV[i] then return found end
+end
+redis.call('RENAME', KEYS[2], KEYS[1])
+return 'put'
+"""
+
 _Reply = TypeVar("_Reply")
 
 
@@ -146,6 +160,7 @@ class Streams:
         self._name = name
         self._append = client.register_script(_APPEND)
         self._swap = client.register_script(_SWAP)
+        self._put = client.register_script(_PUT)
 
     @property
     def pair(self) -> str:
@@ -283,6 +298,61 @@ class Streams:
         """
         return self._read_from(self._archive(archive), after, count)
 
+    # Snapshots, by name: each is a stream of parts, and in place as a whole or not at all.
+
+    def snapshot_parts(self, name: str, after: EventId, count: int) -> list[Stored]:
+        """At most `count` parts of a snapshot behind `after`, in order.
+
+        Raises: as `read`.
+        """
+        return self._read_from(self._snapshot(name), after, count)
+
+    def snapshot_end(self, name: str) -> EventId:
+        """The id of the last part; `START`: there is no such snapshot.
+
+        Raises: as `last`.
+        """
+        found = self._last_of(self._snapshot(name))
+        return START if found is None else found[0]
+
+    def clear_snapshot(self, name: str) -> None:
+        """Remove what an interrupted writing left in the making.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        self._call(lambda: self._client.delete(self._making_snapshot(name)))
+
+    def make_snapshot(self, name: str, after: EventId, batch: Sequence[Stored]) -> None:
+        """Add parts to the snapshot in the making, which ends with `after`.
+
+        Raises: as `make`.
+        """
+        self._make_in(self._making_snapshot(name), after, batch)
+
+    def put_snapshot(self, name: str, *, last: EventId, made: EventId) -> None:
+        """Let the snapshot in the making, which ends with `made`, replace the one before.
+
+        That one ends with `last`; `START`: there is none. Both or neither, in one step.
+
+        Raises:
+            StoreUnavailable: no answer, or one of them does not end so; one of both is there.
+        """
+        keys = [self._snapshot(name), self._making_snapshot(name)]
+        ends = [str(last), str(made)]
+        reply = cast(bytes, self._call(lambda: self._put(keys=keys, args=ends)))
+        if reply != b"put":
+            raise StoreUnavailable(
+                f"{self._name}: snapshot {name!r} ends with {reply.decode()} and was not "
+                "replaced"
+            )
+
+    def _snapshot(self, name: str) -> str:
+        return f"netphone:{{{self._pair}}}:snapshot:{name}"
+
+    def _making_snapshot(self, name: str) -> str:
+        return f"netphone:{{{self._pair}}}:temporary:snapshot:{name}"
+
     @property
     def _archives(self) -> str:
         return f"netphone:{{{self._pair}}}:archives"
@@ -310,9 +380,10 @@ class Streams:
             StoreUnavailable: Redis did not answer.
             DamagedEvent: it has not the one field that events have.
         """
-        found = _entries(
-            self._call(lambda: self._client.xrevrange(self.key(origin), count=1))
-        )
+        return self._last_of(self.key(origin))
+
+    def _last_of(self, key: str) -> Stored | None:
+        found = _entries(self._call(lambda: self._client.xrevrange(key, count=1)))
         return found[0] if found else None
 
     def at(self, origin: Origin, event_id: EventId) -> bytes | None:

@@ -53,6 +53,7 @@ from node.roles import Role, State
 from node.runtime import Announce, Ask, Observed, Runtime
 from node.service import Counts
 from node.shells import Shells
+from node.snapshotting import Snapshotting
 from node.status import Sources, status_of
 from node.switching import Switching, SwitchReport, When, active_role
 from node.takeover_pause import PAUSE_S_MAX
@@ -107,6 +108,7 @@ class NetPhoneNode:
             wall_ns=self._clock.wall_ns,
             on_folded=self._listeners.folded,
         )
+        self._snapshotting = Snapshotting(self._store)
         self._conflicts = Conflicts(self._store, self._streams)
         self._replication = Replication(
             self._store,
@@ -187,6 +189,8 @@ class NetPhoneNode:
             link.listen()
             self._get_lost_events_back()
             self._open_stream()
+            self._snapshotting.start()
+            undo.callback(self._snapshotting.stop, _STOP_LIMIT_S)
             self._listeners.start()
             undo.callback(self._listeners.stop)
             self._shells.start()
@@ -736,5 +740,6 @@ class NetPhoneNode:
         finally:
             self._note_readiness()
         self._shells.bookkeeping.retry()
+        self._snapshotting.look()
         # Redis may come back with other settings than it had at the start.
         self._durability = self._probe.check()

@@ -25,6 +25,7 @@ PURE = {
     "eventstore/memory.py",
     "eventstore/parting.py",
     "eventstore/recovery.py",
+    "eventstore/snapshot_format.py",
     "eventstore/source.py",
     "node/acknowledgements.py",
     "node/addresses.py",

@@ -17,12 +17,14 @@ from eventstore import (
     EventStore,
     Folded,
     JsonValue,
+    Kind,
     Origin,
     Put,
     Streams,
+    codec,
 )
 from eventstore.memory import Stored
-from tests.support.histories import MASTER, PAIR, other
+from tests.support.histories import MASTER, PAIR, other, packed_otherwise
 
 T = TypeVar("T")
 
@@ -97,10 +99,38 @@ class Node:
         if len(page) < count:
             self.store.meet_copy(go_on=lambda: True)
 
+    def write_snapshot(self) -> None:
+        self.store.write_snapshot(go_on=lambda: True)
+
     def recover(self, source: Node) -> None:
         """Get lost events back from the copy that `source` has."""
         self.store.recover(source.streams, go_on=lambda: True)
         self.store.reload_copy()
+
+    def put_otherwise(
+        self, key: str, value: JsonValue = None, version: int = codec.FORMAT_VERSION
+    ) -> EventId:
+        """Another program, with other bytes for the same, writes the next event."""
+        heads = self.store.snapshot.heads
+        head = heads[self.origin]
+        event_id = EventId(head.id.ms, head.id.n + 1)
+        vector = {self.peer: heads[self.peer].id, self.origin: event_id}
+        blob = codec.encode(
+            origin=self.origin,
+            event_id=event_id,
+            kind=Kind.ENTRY_PUT,
+            key=key,
+            packed=codec.pack_value(value),
+            actor="joe",
+            reason="",
+            wall_ns=self._wall_ns(),
+            vector=vector,
+            previous=head.digest,
+        )
+        stored = event_id, packed_otherwise(blob, version)
+        assert self.streams.append(self.origin, head.id, [stored]) is None
+        self.restart()
+        return event_id
 
     def restart(self) -> None:
         """Another process over the same Redis."""

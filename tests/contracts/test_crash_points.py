@@ -264,6 +264,26 @@ def recover_a_branch(world: World) -> None:
     world.recover()
 
 
+def write_a_snapshot(world: World) -> None:
+    world.master.write_snapshot()
+    reopened = world.master.reopened()
+    assert reopened.unsaved_count == 0, "what was written is used"
+
+
+def write_a_snapshot_without_answer(world: World) -> None:
+    world.lose_answers(1)
+    with suppress(StoreUnavailable):
+        world.master.write_snapshot()
+    write_a_snapshot(world)
+
+
+def keep_foreign_bytes(world: World) -> None:
+    world.standby.put_otherwise("users/f", 1)
+    exchange(world.master, world.standby)
+    world.master.write_snapshot()
+    world.write(Put("users/a", 1))
+
+
 SCENARIOS = {
     "append one": Scenario(lambda world: world.write(Put("users/a", 1))),
     "append a batch": Scenario(append_a_batch),
@@ -283,6 +303,9 @@ SCENARIOS = {
     "resynchronise, one answer lost": Scenario(
         resynchronise_without_answer, write_what_may_leave
     ),
+    "write a snapshot": Scenario(write_a_snapshot, keep_foreign_bytes),
+    "write a snapshot, one answer lost": Scenario(write_a_snapshot_without_answer),
+    "start with a snapshot": Scenario(start, keep_foreign_bytes),
     "read": Scenario(read, recover_a_branch),
 }
 
@@ -364,12 +387,12 @@ def test_no_call_to_redis_goes_past_the_counted_ones() -> None:
         for found in ast.walk(body)
         if isinstance(found, ast.Attribute)
         and ast.unparse(found).startswith(
-            ("self._client.", "self._append", "self._swap")
+            ("self._client.", "self._append", "self._swap", "self._put")
         )
         and id(found) not in counted
     }
     assert past == {
         "self._client.close",
-        "self._append", "self._swap",  # As they are made, in `__init__`.
+        "self._append", "self._swap", "self._put",  # As they are made, in `__init__`.
         "self._append_to",
     }  # fmt: skip

@@ -39,7 +39,7 @@ from node.link_messages import (
 from node.link_protocol import Connection, Incident, Unacceptable
 from node.roles import Role, State
 from node.situation import Switch, SwitchStep
-from tests.support.histories import MASTER, Writer, encoded_again
+from tests.support.histories import MASTER, Writer
 from tests.support.links import HEARTBEAT, ends, framed, opened
 
 TOP = Path(__file__).parents[2]
@@ -152,7 +152,7 @@ def check_events(data: bytes) -> None:
         return
     assert event.digest == codec.digest_of(data)
     if isinstance(event, Event):
-        again = codec.decode(origin, event_id, encoded_again(event))
+        again = codec.decode(origin, event_id, codec.encode_event(event))
         # msgpack has more than one spelling; ours is the shortest, with another digest.
         assert isinstance(again, Event)
         assert attrs.evolve(again, digest=event.digest) == event

@@ -166,7 +166,7 @@ class PairWorld(World):
         )
 
     def _check_archived(self, key: str, gone: Entries, archived: Entries) -> None:
-        """D9: nothing leaves a stream but into an archive."""
+        """D9: nothing leaves a stream of events but into an archive."""
         for entry_id, fields in gone:
             if (entry_id, fields) not in archived:
                 self.fail(f"{entry_id!r} of {key} was replaced, and is in no archive")

@@ -13,7 +13,7 @@ from typing import Any, cast
 import attrs
 import redis
 
-from eventstore.streams import _APPEND, _SWAP
+from eventstore.streams import _APPEND, _PUT, _SWAP
 
 Id = tuple[int, int]
 Fields = dict[bytes, bytes]
@@ -133,8 +133,8 @@ class RedisInMemory:
     # Scripts.
 
     def register_script(self, script: str) -> Callable[[list[str], list[Any]], bytes]:
-        """The product's own two scripts, in Python."""
-        run = {_APPEND: self._append, _SWAP: self._swap}[script]
+        """The product's own scripts, in Python."""
+        run = {_APPEND: self._append, _SWAP: self._swap, _PUT: self._put}[script]
         return lambda keys, args: run(keys, args)
 
     def _append(self, keys: list[str], arguments: list[Any]) -> bytes:
@@ -168,6 +168,15 @@ class RedisInMemory:
             gone = [entry for entry in before if entry not in self.xrange(stream)]
             self.on_replaced(stream, gone, self.xrange(archive))
         return b"swapped"
+
+    def _put(self, keys: list[str], ends: list[str]) -> bytes:
+        for key, end in zip(keys, ends, strict=True):
+            if self._last(key).decode() != end:
+                return self._last(key)
+        if keys[1] not in self._values:
+            raise redis.ResponseError("no such key")
+        self._values[keys[0]] = self._values.pop(keys[1])
+        return b"put"
 
     def _last(self, key: str) -> bytes:
         found = self.xrevrange(key, count=1)

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
+
+import redis as redis_client
 
 from eventstore import (
     FOLD_VERSION,
@@ -23,6 +25,7 @@ from eventstore import (
     Origin,
     Replication,
     SecondWriter,
+    Streams,
 )
 from node.both_active import BothActive
 from node.config import NodeConfig
@@ -42,6 +45,7 @@ from node.situation import (
     RunCallbacks,
     ThawWrites,
 )
+from node.snapshotting import Snapshotting
 from tests.simulation.failing_redis import (
     GatedStreams,
     KilledHere,
@@ -51,6 +55,8 @@ from tests.simulation.following import Following
 from tests.simulation.ledger import Identity, all_identities_of, identities
 from tests.simulation.network import LATENCY_S
 from tests.simulation.world import Node
+from tests.support.histories import PAIR
+from tests.support.memories import everything_in, folded
 
 if TYPE_CHECKING:
     from tests.simulation.pair_world import PairWorld
@@ -59,6 +65,8 @@ REDIS_TIMEOUT_S = 2.0
 PROBE_TIMEOUT_S = 1.0
 READER_TIMEOUT_S = 2.5
 CALLBACKS_TAKE_S = (1 / 64, 1 / 16, 1 / 16, 0.5)
+SNAPSHOT_EVENT_COUNT = 5
+"""New events that are worth a snapshot: few, so that there are many."""
 RESTART_S = 2.0
 """When whoever runs a node starts it again after it has ended by itself."""
 
@@ -191,6 +199,12 @@ class StoredNode(Node):
         )
         self.following = Following(self, self.replication)
         self.shells = _Shells(self, replicator=self.following)
+        self.snapshotting = Snapshotting(
+            self.store,
+            self.new_jobs,
+            count_min=SNAPSHOT_EVENT_COUNT,
+            count_min_at_end=SNAPSHOT_EVENT_COUNT,
+        )
 
     def new_jobs(self, name: str) -> JobsInTurn:
         return self._service if name == "service" else self._jobs
@@ -204,6 +218,7 @@ class StoredNode(Node):
     def _begin(self) -> None:
         try:
             self.store.open()
+            self._check_opened()
             self.world.network.listening[self.role] = self
             self._get_lost_events_back()
             self._open_stream()
@@ -215,6 +230,21 @@ class StoredNode(Node):
         self._ready = True
         self.tick()
         self._check_redis()
+
+    def _check_opened(self) -> None:
+        """A start with a snapshot leaves what one without it would."""
+        if self.store.unsaved_count == self.store.snapshot.event_count:
+            return
+        self.world.counts["starts with a snapshot"] += 1
+        memory = self.store._known
+        redis = cast(redis_client.Redis, self.world.redis[self.role].memory)
+        until = {origin: head.id.n for origin, head in memory.heads.items()}
+        fold = folded(Streams(redis, PAIR, name="Redis"), until)
+        # Redis may have come back with another file while it was read.
+        if fold.heads == memory.heads and (
+            everything_in(fold) != everything_in(memory)
+        ):
+            self.world.fail(f"{self.role}: a snapshot left something else than a fold")
 
     def _get_lost_events_back(self) -> None:
         try:
@@ -242,6 +272,7 @@ class StoredNode(Node):
             self.carry_out()
             self.dead = True
             self.shells.stop(0.0)
+            self.snapshotting.stop(0.0)
         except KilledHere:
             pass
         self.dead = self.killed = True
@@ -330,6 +361,7 @@ class StoredNode(Node):
             self.world.check_second_writer(self)
             self.world.node_failed(self, str(self.store.broken))
         self.shells.bookkeeping.retry()
+        self.snapshotting.look()
 
     # The loop.
 

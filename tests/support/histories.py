@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgpack
+
 from eventstore import START, Event, EventId, JsonValue, Kind, Origin, codec
 
 PAIR = "office"
@@ -82,18 +84,11 @@ class History:
         return self.master if origin == MASTER else self.standby
 
 
-def encoded_again(event: Event) -> bytes:
-    """The bytes of an event that was read."""
-    return codec.encode(
-        origin=event.origin,
-        event_id=event.id,
-        kind=event.kind,
-        key=event.key,
-        packed=event.packed,
-        actor=event.actor,
-        reason=event.reason,
-        wall_ns=event.wall_ns,
-        vector=dict(event.vector),
-        previous=event.previous,
-        recovered=event.recovered,
-    )
+def packed_otherwise(blob: bytes, version: int = codec.FORMAT_VERSION) -> bytes:
+    """The same event in other bytes, as another program may write it; or a later version."""
+    fields = msgpack.unpackb(blob)
+    fields[0] = version
+    fields[10] = dict(reversed(fields[10].items()))
+    other: bytes = msgpack.packb(fields)
+    assert other != blob, "only a vector of both origins can be packed otherwise"
+    return other
