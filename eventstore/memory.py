@@ -21,6 +21,7 @@ TAIL_COUNT_MAX = 10_000
 TAIL_BYTES_MAX = 8 * 1024 * 1024
 _KINDS = frozenset(Kind)
 """Of others, which anybody may make up, none is asked for."""
+LICENCE_KINDS = (Kind.LICENCE_INSTALLED, Kind.LICENCE_REMOVED)
 
 
 @attrs.frozen
@@ -89,6 +90,11 @@ class Memory:
         self.tails = {origin: Tail() for origin in origins}
         self.recent: dict[tuple[Origin, str], deque[Event]] = {}
         """Events that concern no entry, the newest of each origin and kind."""
+        self.licences: dict[str, Event] = {}
+        """The newest event of each licence, by key, removed ones too; those of the prevailing
+        origin alone, whatever the other stream has (L1).
+        """
+        self._prevailing = prevailing
         self._unknown_count = 0
 
     def snapshot(self) -> Snapshot:
@@ -122,6 +128,8 @@ class Memory:
                 place = origin, event.kind
                 kept = self.recent.setdefault(place, deque(maxlen=RECENT_COUNT_MAX))
                 kept.append(event)
+            elif event.kind in LICENCE_KINDS and origin == self._prevailing:
+                self.licences[event.key] = event
         self.heads[origin] = Head(events[-1].id, events[-1].digest)
         self.tails[origin].extend(page)
         return news
