@@ -8,7 +8,7 @@ same verdict anywhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -191,7 +191,7 @@ def check_install(
         raise LicenceRefused(tuple(reasons))
 
 
-def check_seat(validity: Validity, users: frozenset[str], user: str) -> str | None:
+def check_seat(validity: Validity, users: Set[str], user: str) -> str | None:
     """Why `user` may not log on while `users` hold a seat; None: it may.
 
     Who holds one keeps it, also where the total fell below what is in use.
