@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 import attrs
 import fakeredis
@@ -20,12 +21,13 @@ from eventstore import (
     WritesFrozen,
 )
 from node.errors import LicenceRefused, NoSeat, NoSuchLicence, NotMaster
-from node.licensing import Licensing
+from node.licensing import Licensing, Seats
 from node.roles import Role
-from tests.contracts.nodes import Clock, Node
+from tests.contracts.nodes import LIMIT_S, Clock, Node, Running
 from tests.simulation.world import config_of
 from tests.support.histories import MASTER, STANDBY
 from tests.support.licences import DAY_NS, KEY, document, signed
+from tests.support.waiting import wait_until
 
 VENDOR_PEM = KEY.public.pem.decode()
 
@@ -160,20 +162,11 @@ def test_what_the_standbys_stream_says_of_licences_is_ignored_on_both_nodes() ->
 
 def test_a_licence_is_held_back_with_all_changes(master: Made) -> None:
     master.node.store.freeze("switch")
-    began = threading.Event()
-
-    def install() -> None:
-        began.set()
-        master.install(signed())
-
-    thread = threading.Thread(target=install)
-    thread.start()
-    assert began.wait(5)
-    thread.join(0.1)
-    assert thread.is_alive()
+    installing = Running(lambda: master.install(signed()))
+    wait_until(installing.is_waiting, LIMIT_S, "it to be held back")
     assert master.node.told == []
     master.node.store.thaw("switch")
-    thread.join(5)
+    installing.result(LIMIT_S)
     assert len(master.node.told) == 1
     master.node.store.freeze("switch")
     with pytest.raises(WritesFrozen):
@@ -183,22 +176,16 @@ def test_a_licence_is_held_back_with_all_changes(master: Made) -> None:
 
 
 def test_two_at_once_do_not_both_replace(master: Made) -> None:
-    """Of many with one id and one moment of issue exactly one is installed."""
-    given = [signed(seats=n) for n in range(1, 9)]
-    refused = list[Exception]()
-
-    def install(one: dict[str, object]) -> None:
-        try:
-            master.install(one)
-        except LicenceRefused as error:
-            refused.append(error)
-
-    threads = [threading.Thread(target=install, args=(one,)) for one in given]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-    assert len(refused) == len(given) - 1
+    """Of two with one id and one moment of issue the second is decided on after the first."""
+    master.node.store.freeze("switch")
+    first = Running(lambda: master.install(signed(seats=1)))
+    wait_until(first.is_waiting, LIMIT_S, "the first one to be held back")
+    second = Running(lambda: master.install(signed(seats=2)))
+    with pytest.raises(TimeoutError):
+        second.result(0.2)
+    master.node.store.thaw("switch")
+    assert first.exception(LIMIT_S) is None
+    assert isinstance(second.exception(LIMIT_S), LicenceRefused)
     assert len(master.node.told) == 1
 
 
@@ -306,20 +293,28 @@ def test_a_user_has_a_name(master: Made, user: object) -> None:
         master.licensing.seats.take(user)  # type: ignore[arg-type]
 
 
-def test_many_at_once_take_no_more_than_there_are(master: Made) -> None:
-    master.install(signed(seats=5))
-    refused = list[Exception]()
+class OneSeat:
+    """A validity that is looked at by two at once, if nothing keeps them apart."""
 
-    def take(user: str) -> None:
-        try:
-            master.licensing.seats.take(user)
-        except NoSeat as error:
-            refused.append(error)
+    reason = None
 
-    threads = [threading.Thread(target=take, args=(f"u{n}",)) for n in range(40)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-    assert master.licensing.seats.in_use == 5
-    assert len(refused) == 35
+    def __init__(self) -> None:
+        self._both = threading.Barrier(2)
+
+    @property
+    def seats(self) -> int:
+        with suppress(threading.BrokenBarrierError):
+            self._both.wait(0.2)
+        return 1
+
+
+def test_two_at_once_take_no_more_than_there_are() -> None:
+    one_seat = OneSeat()
+    seats = Seats(lambda: one_seat)  # type: ignore[arg-type,return-value]
+    both = [
+        Running(lambda user=user: seats.take(user))  # type: ignore[misc]
+        for user in ("alice", "bob")
+    ]
+    outcomes = [one.exception(LIMIT_S) for one in both]
+    assert [type(o) for o in outcomes if o is not None] == [NoSeat]
+    assert seats.in_use == 1
