@@ -19,7 +19,7 @@ class LicenceTotals:
     valid: bool
     reason: str | None
     """Why nobody may log on."""
-    days_left: int | None
+    ends_in_days: int | None
     """Whole days until the first valid one ends; None: none ends."""
     seats: int
     in_use: int
@@ -27,11 +27,11 @@ class LicenceTotals:
     @classmethod
     def from_reply(cls, fields: Fields) -> LicenceTotals:
         """Read it from `licences` of `/status`, or from `GET /licences`."""
-        ends = fields.raw.get("days_left") is not None
+        ends = fields.raw.get("ends_in_days") is not None
         return cls(
             valid=fields.flag("valid"),
             reason=fields.text_or_none("reason"),
-            days_left=fields.count("days_left") if ends else None,
+            ends_in_days=fields.count("ends_in_days") if ends else None,
             seats=fields.count("seats"),
             in_use=fields.count("in_use", 0),
         )
@@ -42,9 +42,9 @@ class LicenceTotals:
         if not self.valid:
             return f"not valid: {self.reason or 'why unknown'}; {self.in_use} in use"
         text = f"valid, {self.in_use} of {self.seats} seats in use"
-        if self.days_left is None:
+        if self.ends_in_days is None:
             return text
-        return f"{text}, {self.days_left} days until the first one ends"
+        return f"{text}, {self.ends_in_days} days until the first one ends"
 
 
 @attrs.frozen(kw_only=True)

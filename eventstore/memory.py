@@ -21,7 +21,7 @@ TAIL_COUNT_MAX = 10_000
 TAIL_BYTES_MAX = 8 * 1024 * 1024
 _KINDS = frozenset(Kind)
 """Of others, which anybody may make up, none is asked for."""
-LICENCE_KINDS = (Kind.LICENCE_INSTALLED, Kind.LICENCE_REMOVED)
+_LICENCE_KINDS = (Kind.LICENCE_INSTALLED, Kind.LICENCE_REMOVED)
 
 
 @attrs.frozen
@@ -124,15 +124,24 @@ class Memory:
                 self._unknown_count += 1
                 continue
             news.append((event, self.configuration.fold(event)))
-            if not event.key and event.kind in _KINDS:
-                place = origin, event.kind
-                kept = self.recent.setdefault(place, deque(maxlen=RECENT_COUNT_MAX))
-                kept.append(event)
-            elif event.kind in LICENCE_KINDS and origin == self._prevailing:
-                self.licences[event.key] = event
+            if is_remembered(event):
+                self._remember(event)
         self.heads[origin] = Head(events[-1].id, events[-1].digest)
         self.tails[origin].extend(page)
         return news
+
+    def _remember(self, event: Event) -> None:
+        if not event.key:
+            place = event.origin, event.kind
+            kept = self.recent.setdefault(place, deque(maxlen=RECENT_COUNT_MAX))
+            kept.append(event)
+        elif event.origin == self._prevailing:
+            self.licences[event.key] = event
+
+
+def is_remembered(event: Event) -> bool:
+    """Whether `event` is kept beside the entries: of a licence, or of nothing with a key."""
+    return event.kind in (_LICENCE_KINDS if event.key else _KINDS)
 
 
 def chained(

@@ -127,7 +127,7 @@ class Validity:
     def valid(self) -> bool:
         return self.reason is None
 
-    def days_left(self, now_wall_ns: int) -> int | None:
+    def ends_in_days(self, now_wall_ns: int) -> int | None:
         """Whole days until the first valid licence ends; None: none ends."""
         if self.ends_ns is None:
             return None

@@ -101,7 +101,7 @@ class Licensing:
         return {
             "valid": found.valid,
             "reason": found.reason,
-            "days_left": found.days_left(self._clock.wall_ns()),
+            "ends_in_days": found.ends_in_days(self._clock.wall_ns()),
             "seats": found.seats,
             "in_use": self.seats.in_use,
             "options": dict(found.options),

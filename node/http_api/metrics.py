@@ -278,9 +278,9 @@ _TOLD = (
         "licences.valid",
     ),
     _Told(
-        "netphone_licences_days_left",
+        "netphone_licences_ends_in_days",
         "Whole days until the first valid licence ends.",
-        "licences.days_left",
+        "licences.ends_in_days",
     ),
     _Told("netphone_licence_seats", "Users that may be logged on.", "licences.seats"),
     _Told(

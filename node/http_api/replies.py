@@ -142,7 +142,7 @@ class LicencesReply(BaseModel):
 
     valid: bool
     reason: str | None = Field(description="Why nobody may log on.")
-    days_left: int | None = Field(
+    ends_in_days: int | None = Field(
         description="Whole days until the first valid one ends; null: none ends."
     )
     seats: int

@@ -243,7 +243,7 @@ def test_an_end_passes_in_a_running_node_and_is_told(
         assert node.status()["licences"] == {
             "valid": True,
             "reason": None,
-            "days_left": 0,
+            "ends_in_days": 0,
             "seats": 50,
             "in_use": 1,
             "options": {},

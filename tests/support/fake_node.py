@@ -155,7 +155,12 @@ class FakeNode:
             for licence_id, document in self.licences.items()
         ]
         seats = sum(document["seats"] for document in self.licences.values())
-        totals = {"valid": bool(found), "days_left": None, "in_use": 1, "seats": seats}
+        totals = {
+            "valid": bool(found),
+            "ends_in_days": None,
+            "in_use": 1,
+            "seats": seats,
+        }
         reason = None if found else "no licence is installed"
         return httpx.Response(200, json={**totals, "reason": reason, "licences": found})
 

@@ -53,7 +53,7 @@ SOURCES = Sources(
     licences={
         "valid": True,
         "reason": None,
-        "days_left": 40,
+        "ends_in_days": 40,
         "seats": 50,
         "in_use": 12,
         "options": {},

@@ -249,7 +249,7 @@ def test_a_licence_is_removed_by_its_id(node: FakeNode) -> None:
     ("told", "line"),
     [
         (
-            {"valid": True, "seats": 50, "in_use": 12, "days_left": 3},
+            {"valid": True, "seats": 50, "in_use": 12, "ends_in_days": 3},
             "valid, 12 of 50 seats in use, 3 days until the first one ends",
         ),
         (

@@ -87,7 +87,7 @@ WELL = {
     "netphone_takeover_held": 0,
     "netphone_both_active": 0,
     "netphone_licences_valid": 1,
-    "netphone_licences_days_left": 40,
+    "netphone_licences_ends_in_days": 40,
     "netphone_licence_seats": 50,
     "netphone_licence_seats_in_use": 12,
     "netphone_callbacks_failed_total": 1,

@@ -125,14 +125,14 @@ def test_a_licence_begins_and_ends_to_the_nanosecond() -> None:
     ]
 
 
-def test_the_days_left_are_those_of_the_first_that_ends() -> None:
+def test_the_ends_in_days_are_those_of_the_first_that_ends() -> None:
     found = worth(signed("a", ends="2026-01-10"), signed("b", ends="2026-01-05"))
-    assert found.days_left(NOW_NS) == 5
-    assert found.days_left(NOW_NS + 1) == 4
-    assert found.days_left(NOW_NS + 9 * DAY_NS) == 0
-    assert worth(signed()).days_left(NOW_NS) is None
+    assert found.ends_in_days(NOW_NS) == 5
+    assert found.ends_in_days(NOW_NS + 1) == 4
+    assert found.ends_in_days(NOW_NS + 9 * DAY_NS) == 0
+    assert worth(signed()).ends_in_days(NOW_NS) is None
     ended = worth(signed("a"), signed("b", ends="2025-12-31"))
-    assert ended.days_left(NOW_NS) is None, "it has ended already"
+    assert ended.ends_in_days(NOW_NS) is None, "it has ended already"
 
 
 def test_a_standby_without_its_master_has_none_that_is_valid() -> None:

@@ -236,7 +236,7 @@ def test_the_status_tells_what_licences_are_worth(master: Made) -> None:
     assert master.licensing.status() == {
         "valid": True,
         "reason": None,
-        "days_left": 31,
+        "ends_in_days": 31,
         "seats": 20,
         "in_use": 1,
         "options": {"rec": 20},
