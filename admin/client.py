@@ -15,6 +15,7 @@ from admin.errors import ReplyUnclear
 from admin.fields import Fields, shortened
 from admin.http_exchange import Exchange, ReplyTooLarge
 from admin.json_text import JsonValue
+from admin.licence_replies import LicenceList
 from admin.replies import (
     Entry,
     HistoryEvent,
@@ -189,6 +190,21 @@ class NodeClient:
         path = f"/conflicts/{quote(lost, safe='')}/restore"
         return self._ask("POST", path, reason=reason).text("id")
 
+    def licences(self) -> LicenceList:
+        """The licences that are installed, and what they are worth now."""
+        return LicenceList.from_reply(self._ask("GET", "/licences"))
+
+    def install_licence(self, document: Mapping[str, JsonValue], *, reason: str) -> str:
+        """Install a licence at the master and return the id of the event."""
+        body: JsonValue = dict(document)
+        fields = self._ask("POST", "/licences", body=(body,), reason=reason)
+        return fields.text("id")
+
+    def remove_licence(self, licence_id: str, *, reason: str) -> str:
+        """Remove a licence at the master and return the id of the event."""
+        path = "/licences" + _path_part(licence_id)
+        return self._ask("DELETE", path, reason=reason).text("id")
+
     def _pages(self, path: str, query: Mapping[str, str | None]) -> Iterator[Fields]:
         after: str | None = None
         limit = _PAGE_COUNT
@@ -232,9 +248,10 @@ class NodeClient:
 
 
 def _entry_path(key: str) -> str:
+    return "/entries" + "".join(_path_part(part) for part in key.split("/"))
+
+
+def _path_part(part: str) -> str:
     # Dots alone would be taken for "this folder" and "the folder above" on the way.
-    parts = (
-        part.replace(".", "%2E") if part in (".", "..") else quote(part, safe="")
-        for part in key.split("/")
-    )
-    return "/entries/" + "/".join(parts)
+    quoted = part.replace(".", "%2E") if part in (".", "..") else quote(part, safe="")
+    return "/" + quoted

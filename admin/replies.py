@@ -13,6 +13,7 @@ import attrs
 
 from admin.fields import Fields
 from admin.json_text import JsonValue
+from admin.licence_replies import LicenceTotals
 
 Raw = Mapping[str, JsonValue]
 
@@ -155,6 +156,7 @@ class Status:
     appendfsync: str | None
     switch: SwitchProgress | None
     takeover: Takeover | None
+    licences: LicenceTotals | None
     both_active_count: int
     both_active_loser_count: int
     """Changes that lost the last time."""
@@ -178,6 +180,7 @@ class Status:
         callbacks = fields.inner("callbacks")
         switch = fields.inner_or_none("switch")
         takeover = fields.inner_or_none("takeover")
+        licences = fields.inner_or_none("licences")
         both = fields.inner_or_none("both_active")
         return cls(
             pair=fields.text("pair"),
@@ -194,6 +197,7 @@ class Status:
             appendfsync=durability.text_or_none("appendfsync"),
             switch=SwitchProgress.from_reply(switch) if switch else None,
             takeover=Takeover.from_reply(takeover) if takeover else None,
+            licences=LicenceTotals.from_reply(licences) if licences else None,
             both_active_count=both.count("count", 0) if both else 0,
             both_active_loser_count=_loser_count(both),
             hand_over_problem=fields.text_or_none("hand_over_problem"),

@@ -11,6 +11,7 @@ from eventstore.errors import (
     EntryChanged,
     EventStoreError,
     InvalidEntry,
+    InvalidLicence,
     NoSuchConflict,
     NoSuchEntry,
     ResyncRefused,
@@ -24,6 +25,7 @@ from eventstore.errors import (
 from eventstore.event import (
     ACTOR_BYTES_MAX,
     KEY_BYTES_MAX,
+    LICENCES,
     REASON_BYTES_MAX,
     START,
     VALUE_BYTES_MAX,
@@ -45,6 +47,16 @@ from eventstore.history import (
     read_archived,
     read_history,
     read_losses,
+)
+from eventstore.licence import (
+    LICENCE_BYTES_MAX,
+    LICENCE_SEATS_MAX,
+    LICENCE_TEXT_BYTES_MAX,
+    Licence,
+    LicenceSignature,
+    read_licence,
+    sign_licence,
+    signed_bytes,
 )
 from eventstore.memory import Head, Snapshot
 from eventstore.parting import Leaving
@@ -69,6 +81,10 @@ __all__ = [
     "FORMAT_VERSION",
     "KEY_BYTES_MAX",
     "KEY_FILE_BYTES_MAX",
+    "LICENCES",
+    "LICENCE_BYTES_MAX",
+    "LICENCE_SEATS_MAX",
+    "LICENCE_TEXT_BYTES_MAX",
     "REASON_BYTES_MAX",
     "SIGNATURE_BYTES",
     "START",
@@ -89,10 +105,13 @@ __all__ = [
     "Folded",
     "Head",
     "InvalidEntry",
+    "InvalidLicence",
     "JsonValue",
     "KeyRefused",
     "Kind",
     "Leaving",
+    "Licence",
+    "LicenceSignature",
     "Loss",
     "NoSuchConflict",
     "NoSuchEntry",
@@ -125,5 +144,8 @@ __all__ = [
     "display_url",
     "read_archived",
     "read_history",
+    "read_licence",
     "read_losses",
+    "sign_licence",
+    "signed_bytes",
 ]

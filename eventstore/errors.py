@@ -2,6 +2,7 @@
 
 EventStoreError
 ├── InvalidEntry        fix the request; nothing was stored
+├── InvalidLicence      correct the document; nothing was stored
 ├── NoSuchEntry         there is nothing under that key
 ├── NoSuchConflict      list the conflicts again; there is nothing to restore
 ├── EntryChanged        read the entry again and decide
@@ -24,6 +25,10 @@ class EventStoreError(Exception):
 
 class InvalidEntry(EventStoreError):
     """A key, value, actor or reason is outside its limits; nothing was stored."""
+
+
+class InvalidLicence(EventStoreError):
+    """A document is no licence; the message names every field that is wrong."""
 
 
 class NoSuchEntry(EventStoreError):

@@ -34,6 +34,7 @@ from eventstore.errors import (
 )
 from eventstore.event import (
     ACTOR_BYTES_MAX,
+    LICENCES,
     MS_MAX,
     REASON_BYTES_MAX,
     START,
@@ -208,6 +209,11 @@ class EventStore:
         with self._memory:
             return list(self._known.recent.get((origin or self._own, kind), ()))
 
+    def licences(self) -> list[Event]:
+        """The newest event of each licence in the prevailing stream, removed ones too."""
+        with self._memory:
+            return list(self._known.licences.values())
+
     def await_head(self, origin: Origin, event_id: EventId, limit_s: float) -> bool:
         """Wait until the events of `origin` up to `event_id` are applied here."""
         with self._grown:
@@ -341,6 +347,16 @@ class EventStore:
                 f"a batch of {len(drafts)} changes; the limits are 1 and "
                 f"{BATCH_EVENT_COUNT_MAX}"
             )
+        return self._change(drafts, actor, reason, expected, frozen_limit_s)
+
+    def _change(
+        self,
+        drafts: Sequence[_Draft],
+        actor: str,
+        reason: str,
+        expected: EventId | None,
+        frozen_limit_s: float,
+    ) -> list[Event]:
         self._check_hindrance()
         with self._turn():
             self._await_thaw(frozen_limit_s)
@@ -375,6 +391,27 @@ class EventStore:
         self._check_hindrance()
         with self._turn():
             return self._write([draft], actor, reason, None)[0]
+
+    def change_licence(
+        self,
+        licence_id: str,
+        document: JsonValue,
+        *,
+        installed: bool,
+        actor: str,
+        reason: str = "",
+        frozen_limit_s: float = 5.0,
+    ) -> Event:
+        """Append that the licence `document` is `installed` from now on, or is not.
+
+        Only in the prevailing stream it has an effect. Durable as by `append`.
+
+        Raises: as `append`.
+        """
+        _check_author(actor, reason)
+        kind = Kind.LICENCE_INSTALLED if installed else Kind.LICENCE_REMOVED
+        draft = _Draft(kind, LICENCES + licence_id, codec.pack_value(document))
+        return self._change([draft], actor, reason, None, frozen_limit_s)[0]
 
     @property
     def unsettled(self) -> bool:
@@ -1056,6 +1093,8 @@ def _by_id(head: Head) -> EventId:
 def _draft(change: Change) -> _Draft:
     key = check_key(change.key)
     if isinstance(change, Put):
+        if key.startswith(LICENCES):
+            raise InvalidEntry(f"key {key!r}: a licence is installed, not put")
         return _Draft(Kind.ENTRY_PUT, key, codec.pack_value(change.value))
     return _Draft(Kind.ENTRY_DELETED, key, codec.NOTHING)
 

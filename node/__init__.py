@@ -6,7 +6,10 @@ Services import `NetPhoneNode`; operators run `python -m node`.
 from node.config import NodeConfig
 from node.errors import (
     ConfigError,
+    LicenceRefused,
     NodeError,
+    NoSeat,
+    NoSuchLicence,
     NotMaster,
     NotReplicated,
     PortInUse,
@@ -15,6 +18,8 @@ from node.errors import (
     SwitchRefused,
     SwitchRolledBack,
 )
+from node.licences import Standing, Validity
+from node.licensing import Seats
 from node.netphone_node import NetPhoneNode
 from node.notifications import Conflict, EntryChange, StateChange
 from node.resyncing import ResyncReport
@@ -25,7 +30,10 @@ __all__ = [
     "ConfigError",
     "Conflict",
     "EntryChange",
+    "LicenceRefused",
     "NetPhoneNode",
+    "NoSeat",
+    "NoSuchLicence",
     "NodeConfig",
     "NodeError",
     "NotMaster",
@@ -34,10 +42,13 @@ __all__ = [
     "ResyncReport",
     "ResyncRolledBack",
     "Role",
+    "Seats",
+    "Standing",
     "State",
     "StateChange",
     "SwitchFailed",
     "SwitchRefused",
     "SwitchReport",
     "SwitchRolledBack",
+    "Validity",
 ]

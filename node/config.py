@@ -153,6 +153,14 @@ class NodeConfig:
     Stored password digests hold for one realm only: changing it locks every phone out.
     """
 
+    vendor_key: str | None = attrs.field(
+        default=None, repr=False, validator=checks.is_public_key
+    )
+    """Ed25519 public key in PEM of the vendor of licences.
+
+    None: signatures cannot be checked, and licences without one are accepted.
+    """
+
     def __attrs_post_init__(self) -> None:
         for problem in _relations_broken(self):
             raise ConfigError(problem)

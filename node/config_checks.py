@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 
+from eventstore import KeyRefused, PublicKey
 from node.addresses import Address
 from node.errors import ConfigError
 from node.roles import Role
@@ -154,6 +155,16 @@ def is_password(_: object, field: Field, value: object) -> None:
     """Validate a password for Redis, or None."""
     if value is not None and (not isinstance(value, str) or not value):
         raise ConfigError(f"{field.name} is not a string of at least one character")
+
+
+def is_public_key(_: object, field: Field, value: object) -> None:
+    """Validate an Ed25519 public key in PEM, or None."""
+    if value is None:
+        return
+    try:
+        PublicKey.from_pem(_text(field, value, show=False).encode(errors="replace"))
+    except KeyRefused as error:
+        raise ConfigError(f"{field.name} cannot be used: {error}") from None
 
 
 def is_redis_url(_: object, field: Field, value: object) -> None:

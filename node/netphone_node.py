@@ -45,6 +45,8 @@ from node.conflicts import Conflicts
 from node.core import Core, Facts
 from node.errors import NotReplicated
 from node.health import Health
+from node.licences import Validity
+from node.licensing import Licensing, Seats
 from node.link_messages import Head
 from node.link_protocol import Identity
 from node.notifications import Conflict, EntryChange, Listeners, StateChange
@@ -109,6 +111,7 @@ class NetPhoneNode:
             on_folded=self._listeners.folded,
         )
         self._snapshotting = Snapshotting(self._store)
+        self._licensing = Licensing(config, store=self._store, clock=self._clock)
         self._conflicts = Conflicts(self._store, self._streams)
         self._replication = Replication(
             self._store,
@@ -315,6 +318,7 @@ class NetPhoneNode:
                 both_active=self._shells.both_active_events(),
                 health=self._health.summary(),
                 durability=self._durability,
+                licences=self._licensing.status(),
                 switch=self._switching.view(view.switch_step, view.waiting_for_calls),
                 calls=self._calls,
                 counts=self._counts,
@@ -550,6 +554,45 @@ class NetPhoneNode:
         )
         return islice(read_archived(self._streams, wanted, after), limit)
 
+    # Licences.
+
+    def licences(self) -> Validity:
+        """The licences that are installed, and what they are worth now."""
+        return self._licensing.validity()
+
+    def install_licence(
+        self, document: JsonValue, *, actor: str, reason: str = ""
+    ) -> Event:
+        """Install a licence, a JSON object as its vendor issued it; durable as by `put`.
+
+        Only the master takes it (L1). One of the same id is replaced if this one was issued
+        later. One that begins later is not valid until then.
+
+        Raises:
+            NotMaster: this is the standby.
+            InvalidLicence: a field is wrong; the message names all that are.
+            LicenceRefused: expired, forged, for another product, or not newer.
+            StoreUnavailable, WritesFrozen, SecondWriter, StreamForked: as by `put`.
+        """
+        self._check_started()
+        return self._licensing.install(document, actor=actor, reason=reason)
+
+    def remove_licence(self, licence_id: str, *, actor: str, reason: str = "") -> Event:
+        """Remove a licence; users that are logged on stay.
+
+        Raises:
+            NotMaster: this is the standby.
+            NoSuchLicence: no such licence is installed.
+            StoreUnavailable, WritesFrozen, SecondWriter, StreamForked: as by `put`.
+        """
+        self._check_started()
+        return self._licensing.remove(licence_id, actor=actor, reason=reason)
+
+    @property
+    def seats(self) -> Seats:
+        """Seats of users that are logged on here: a service takes and releases them."""
+        return self._licensing.seats
+
     # Orders.
 
     def switch(
@@ -739,6 +782,7 @@ class NetPhoneNode:
             self._store.check()
         finally:
             self._note_readiness()
+            self._licensing.note_changes()
         self._shells.bookkeeping.retry()
         self._snapshotting.look()
         # Redis may come back with other settings than it had at the start.

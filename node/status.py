@@ -42,6 +42,8 @@ class Sources:
     """Every time that both nodes were active, oldest first."""
     health: Mapping[str, str]
     durability: Suitability
+    licences: Mapping[str, object]
+    """See `Licensing.status`."""
     switch: Mapping[str, object] | None
     calls: int
     counts: Counts
@@ -66,6 +68,7 @@ def status_of(sources: Sources) -> dict[str, object]:
         "peer": _peer(sources),
         "replication": _replication(sources),
         "takeover": _takeover(sources),
+        "licences": dict(sources.licences),
         "both_active": _both_active(sources),
         "hand_over_problem": sources.view.unserved,
         "health": dict(sources.health),

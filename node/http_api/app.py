@@ -9,6 +9,7 @@ from node.http_api.conflicts import conflicts
 from node.http_api.entries import entries
 from node.http_api.history import history
 from node.http_api.lanes import Lanes
+from node.http_api.licences import licences
 from node.http_api.limits import Limits
 from node.http_api.metrics import metrics
 from node.http_api.operation import operation
@@ -47,6 +48,7 @@ def create_app(node: ServedNode, config: NodeConfig, limits: Limits) -> FastAPI:
     app.include_router(entries(node, lanes), dependencies=closed)
     app.include_router(history(node, lanes), dependencies=closed)
     app.include_router(conflicts(node, lanes), dependencies=closed)
+    app.include_router(licences(node, lanes), dependencies=closed)
     for error in FORESEEN:
         app.add_exception_handler(error, answer)
     tokens = Tokens(read=config.read_token, change=config.change_token)

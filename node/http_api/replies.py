@@ -124,6 +124,33 @@ class ResyncReply(BaseModel):
     duration_s: float
 
 
+class LicenceReply(BaseModel):
+    """One licence that is installed."""
+
+    id: str
+    valid: bool
+    reason: str | None = Field(description="Why it is not valid now.")
+    signature: Literal["verified", "none", "not checked", "missing", "forged"]
+    document: Any = Field(description="As it was installed.")
+    event: Id
+    installed: str | None = Field(description="ISO 8601, UTC, by the writer's clock.")
+    actor: str
+
+
+class LicencesReply(BaseModel):
+    """What all licences together are worth, and each of them."""
+
+    valid: bool
+    reason: str | None = Field(description="Why nobody may log on.")
+    ends_in_days: int | None = Field(
+        description="Whole days until the first valid one ends; null: none ends."
+    )
+    seats: int
+    in_use: int
+    options: dict[str, int] = Field(description="Seats of each option that is valid.")
+    licences: list[LicenceReply]
+
+
 class HistoryReply(BaseModel):
     """A page of events, oldest first, causes before effects."""
 
@@ -234,10 +261,10 @@ _ERROR_SHAPE = "#/components/schemas/ErrorReply"
 _WHEN = {
     401: "`not-authorised`: no token, or an unknown one",
     403: "`not-authorised`: the read token, for a change",
-    404: "`no-such-entry` or `no-such-conflict`",
+    404: "`no-such-entry`, `no-such-conflict` or `no-such-licence`",
     409: "`entry-changed`, `not-master` or `refused`",
     413: "`too-large`: the body is over its limit (4 MiB for a batch)",
-    422: "`invalid-request`, `invalid-entry` or `invalid-json`",
+    422: "`invalid-request`, `invalid-entry`, `invalid-licence` or `invalid-json`",
     500: "`internal-error`: see the node's log",
     503: "`store-unavailable`, `writes-frozen`, `busy` or `stopping`",
     504: "`not-replicated`, `rolled-back` or `switch-failed`",

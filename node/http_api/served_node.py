@@ -16,6 +16,7 @@ from eventstore import (
     Loss,
     Origin,
 )
+from node.licences import Validity
 from node.roles import Role, State
 
 SwitchWhen = Literal["now", "idle"]
@@ -72,7 +73,7 @@ class ResyncReport(Protocol):
 class ServedNode(Protocol):
     """A node as HTTP sees it; every method may be called from any thread.
 
-    `role`, `state`, `status`, `entry`, `is_live` and `is_ready` only read memory: they
+    `role`, `state`, `status`, `entry`, `licences`, `is_live` and `is_ready` only read memory: they
     are called from the loop that serves the probes and must not wait for anything.
     All others may wait for Redis, within deadlines of their own.
     """
@@ -86,7 +87,7 @@ class ServedNode(Protocol):
         """Whether it serves calls now."""
 
     def status(self) -> dict[str, object]:
-        """All that `GET /status` shows; has `replication`."""
+        """All that `GET /status` shows; has `replication` and `licences`."""
 
     def is_live(self) -> bool:
         """Whether the node's own loop runs; a supervisor restarts it when not."""
@@ -221,6 +222,25 @@ class ServedNode(Protocol):
 
         Raises:
             NotMaster, SwitchRefused.
+        """
+
+    def licences(self) -> Validity:
+        """The licences that are installed, and what they are worth now."""
+
+    def install_licence(
+        self, document: JsonValue, *, actor: str, reason: str = ""
+    ) -> Event:
+        """Install a licence.
+
+        Raises:
+            NotMaster, InvalidLicence, LicenceRefused, StoreUnavailable, WritesFrozen.
+        """
+
+    def remove_licence(self, licence_id: str, *, actor: str, reason: str = "") -> Event:
+        """Remove a licence.
+
+        Raises:
+            NotMaster, NoSuchLicence, StoreUnavailable, WritesFrozen.
         """
 
     def set_replication(self, enabled: bool, *, actor: str, reason: str = "") -> None:

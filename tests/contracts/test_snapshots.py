@@ -184,7 +184,12 @@ def damages(blobs: list[bytes]) -> Iterator[tuple[str, list[bytes]]]:
 def test_a_damaged_snapshot_is_discarded(pair: tuple[Node, Node]) -> None:
     master, _ = pair
     whole = [blob for _, blob in parts(master)]
-    assert [msgpack.unpackb(b)[0] for b in whole] == ["head", "keys", "recent", "end"]
+    assert [msgpack.unpackb(b)[0] for b in whole] == [
+        "head",
+        "keys",
+        "remembered",
+        "end",
+    ]
     count = 0
     for name, blobs in damages(whole):
         put_parts(master, blobs)

@@ -147,7 +147,7 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=6),
     max_leaves=12,
 )
-tags = st.sampled_from(["head", "keys", "recent", "end"]) | values
+tags = st.sampled_from(["head", "keys", "remembered", "end"]) | values
 parts = st.binary(max_size=60) | st.builds(
     lambda tag, content: msgpack.packb([tag, content]), tags, values
 )

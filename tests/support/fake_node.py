@@ -33,6 +33,8 @@ class FakeNode:
         self.cancel_answer: httpx.Response | None = None
         self.conflicts: list[dict[str, Any]] = []
         """What `GET /conflicts` tells, settled ones among them."""
+        self.licences: dict[str, dict[str, Any]] = {}
+        """Documents that are installed, by id."""
         self.page_count_max = 10_000
         self.status = status_reply()
         for key, value in (entries or {}).items():
@@ -69,6 +71,8 @@ class FakeNode:
         path = request.url.raw_path.decode().partition("?")[0]
         if path.startswith("/entries/"):
             return self._entry(request, unquote(path.removeprefix("/entries/")))
+        if path.startswith("/licences/"):
+            return self._remove_licence(unquote(path.removeprefix("/licences/")))
         if path.startswith("/conflicts/"):
             return self._restore(request, path.split("/")[2])
         route = ROUTES.get((request.method, path))
@@ -138,6 +142,37 @@ class FakeNode:
                 event_id = self._recorded(request, "entry-put", key, value)
                 return httpx.Response(200, json={"id": event_id})
         return refusal(404, "no-such-conflict", f"no change {unquote(lost)} has lost")
+
+    def list_licences(self, request: httpx.Request) -> httpx.Response:
+        found = [
+            {
+                "id": licence_id,
+                "valid": True,
+                "reason": None,
+                "signature": "verified",
+                "document": document,
+            }
+            for licence_id, document in self.licences.items()
+        ]
+        seats = sum(document["seats"] for document in self.licences.values())
+        totals = {
+            "valid": bool(found),
+            "ends_in_days": None,
+            "in_use": 1,
+            "seats": seats,
+        }
+        reason = None if found else "no licence is installed"
+        return httpx.Response(200, json={**totals, "reason": reason, "licences": found})
+
+    def install_licence(self, request: httpx.Request) -> httpx.Response:
+        document = json.loads(request.content)
+        self.licences[document["id"]] = document
+        return httpx.Response(200, json={"id": "5-1"})
+
+    def _remove_licence(self, licence_id: str) -> httpx.Response:
+        if self.licences.pop(licence_id, None) is None:
+            return refusal(404, "no-such-licence", f"no licence {licence_id!r}")
+        return httpx.Response(200, json={"id": "5-2"})
 
     def show_status(self, request: httpx.Request) -> httpx.Response:
         if self.switch_progress:
@@ -269,6 +304,8 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/takeover"): FakeNode.show_takeover,
     ("POST", "/takeover"): FakeNode.set_takeover,
     ("GET", "/history"): FakeNode.history,
+    ("GET", "/licences"): FakeNode.list_licences,
+    ("POST", "/licences"): FakeNode.install_licence,
     ("GET", "/conflicts"): FakeNode.list_conflicts,
 }
 

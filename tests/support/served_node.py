@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from eventstore import (
+    LICENCES,
     START,
     ArchivedEvent,
     Change,
@@ -27,11 +28,14 @@ from eventstore import (
     Origin,
     Put,
     check_key,
+    read_licence,
 )
 from eventstore.codec import pack_value
 from eventstore.parting import Parting, leaving_with
+from node.errors import NoSuchLicence
 from node.http_api import ServedNode
 from node.http_api.served_node import SwitchWhen
+from node.licences import Licences, Validity, validity
 from node.roles import Role, State
 
 ARCHIVE = "standby-resync-1767225600000-9"
@@ -83,6 +87,7 @@ class FakeNode:
         self.told: dict[str, object] | None = None
         """The whole status, where a test gives one."""
         self._entries: dict[str, Entry] = {}
+        self._licences: dict[str, Event] = {}
 
     def status(self) -> dict[str, object]:
         if self.told is not None:
@@ -91,6 +96,7 @@ class FakeNode:
             "pair": "office",
             "replication": {"enabled": self.replicating},
             "takeover": {"paused": self.paused},
+            "licences": {"valid": self.licences().valid},
         }
 
     def is_live(self) -> bool:
@@ -245,6 +251,28 @@ class FakeNode:
         self._wait(actor=actor)
         return FakeReport("cancelled", active=None)
 
+    def licences(self) -> Validity:
+        read = Licences.of_events(self._licences.values(), None)
+        return validity(read, now_wall_ns=FIRST_NS, grace_over=False)
+
+    def install_licence(
+        self, document: JsonValue, *, actor: str, reason: str = ""
+    ) -> Event:
+        self._wait(actor=actor, reason=reason)
+        licence = read_licence(document)
+        event = self._made(
+            Kind.LICENCE_INSTALLED, LICENCES + licence.id, document, actor, reason
+        )
+        self._licences[event.key] = event
+        return event
+
+    def remove_licence(self, licence_id: str, *, actor: str, reason: str = "") -> Event:
+        self._wait(actor=actor, reason=reason)
+        found = self._licences.pop(LICENCES + licence_id, None)
+        if found is None:
+            raise NoSuchLicence(f"no licence {licence_id!r} is installed")
+        return self._made(Kind.LICENCE_REMOVED, found.key, found.value, actor, reason)
+
     def set_replication(self, enabled: bool, *, actor: str, reason: str = "") -> None:
         self._wait(actor=actor, reason=reason)
         self.replicating = enabled
@@ -300,16 +328,34 @@ class FakeNode:
     def _append(
         self, change: Change, actor: str, reason: str, origin: Origin = MASTER
     ) -> Event:
+        is_put = isinstance(change, Put)
+        kind = Kind.ENTRY_PUT if is_put else Kind.ENTRY_DELETED
+        value = change.value if isinstance(change, Put) else None
+        event = self._made(kind, change.key, value, actor, reason, origin)
+        if is_put:
+            self._entries[change.key] = Entry(change.key, event)
+        else:
+            del self._entries[change.key]
+        return event
+
+    def _made(
+        self,
+        kind: Kind,
+        key: str,
+        value: JsonValue,
+        actor: str,
+        reason: str,
+        origin: Origin = MASTER,
+    ) -> Event:
         position = sum(event.origin == origin for event in self.events) + 1
         wall_ns = FIRST_NS + len(self.events) * 1_000_001_000
         event_id = EventId(wall_ns // 1_000_000, position)
-        is_put = isinstance(change, Put)
         event = Event(
             origin=origin,
             id=event_id,
-            kind=Kind.ENTRY_PUT if is_put else Kind.ENTRY_DELETED,
-            key=change.key,
-            packed=pack_value(change.value if isinstance(change, Put) else None),
+            kind=kind,
+            key=key,
+            packed=pack_value(value),
             actor=actor,
             reason=reason,
             wall_ns=wall_ns,
@@ -318,10 +364,6 @@ class FakeNode:
             digest=b"\1" * 32,
         )
         self.events.append(event)
-        if is_put:
-            self._entries[change.key] = Entry(change.key, event)
-        else:
-            del self._entries[change.key]
         return event
 
 
