@@ -16,7 +16,7 @@ from node.errors import (
     SwitchRolledBack,
 )
 from node.netphone_node import NetPhoneNode
-from node.notifications import Conflict, EntryChange, StateChange
+from node.notifications import Conflict, EntryChange, LicenceWarning, StateChange
 from node.resyncing import ResyncReport
 from node.roles import Role, State
 from node.switching import SwitchReport
@@ -25,6 +25,7 @@ __all__ = [
     "ConfigError",
     "Conflict",
     "EntryChange",
+    "LicenceWarning",
     "NetPhoneNode",
     "NodeConfig",
     "NodeError",

@@ -185,6 +185,8 @@ class Core:
         self.detector = FailureDetector(
             config.heartbeat_interval_s, config.peer_lost_after_s, counted_from_s=now_s
         )
+        self.contact_s: float | None = None
+        """When the peer proved last that it is there; None: never. A mere claim is none."""
         self._gate = TakeoverGate(
             hold_off_s=config.takeover_hold_off_s,
             per_hour_max=config.takeovers_per_hour_max,
@@ -789,6 +791,7 @@ class Core:
         if self.detector.verdict(now_s) is not None:
             self._acknowledgements.peer_returned(now_s)
         self._gate.peer_heard()
+        self.contact_s = now_s
         self.detector.heard(now_s)
 
     def _compare(self, heartbeat: Heartbeat) -> None:

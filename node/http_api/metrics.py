@@ -271,6 +271,17 @@ _TOLD = (
         "How often both nodes were active, as far as it is remembered.",
         "both_active.count",
     ),
+    # Licences.
+    _Told(
+        "netphone_licences_grace_over",
+        "Whether licences are invalid here because the master was away for too long.",
+        "licences.grace_over",
+    ),
+    _Told(
+        "netphone_licences_days_left",
+        "How long licences hold on the standby if the master stays away.",
+        "licences.days_left",
+    ),
     # Callbacks and hooks.
     _Told(
         "netphone_callbacks_failed_total",

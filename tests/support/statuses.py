@@ -50,6 +50,7 @@ SOURCES = Sources(
     resync_due="new software",
     pause=TakeoverPause(),
     both_active=(),
+    licences={"grace_over": False, "days_left": 27.5},
     health={"redis": "ok"},
     durability=Suitability("7.0.15", True, "everysec"),
     switch=None,
