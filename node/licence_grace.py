@@ -128,8 +128,10 @@ class Count:
         if saved is None or saved.reading.boot != self.reading.boot:
             return True
         save_s = min(SAVE_S_MAX, grace_s / _SAVES_PER_GRACE)
+        vouched = self.reading.synchronised and not saved.reading.synchronised
         return (
-            self.reading.now_s - saved.reading.now_s >= save_s
+            vouched
+            or self.reading.now_s - saved.reading.now_s >= save_s
             or saved.counted_s - self.counted_s >= save_s
             or saved.warned_count != self.warned_count
         )

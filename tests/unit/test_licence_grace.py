@@ -173,6 +173,10 @@ class TestSaving:
         warned = attrs.evolve(BEGUN, warned_count=1)
         assert warned.must_save(BEGUN, GRACE_S)
 
+    def test_that_the_clock_is_vouched_for_is_saved_at_once(self) -> None:
+        assert Count.begun(VOUCHED).must_save(BEGUN, GRACE_S)
+        assert not BEGUN.must_save(Count.begun(VOUCHED), GRACE_S)
+
     def test_what_another_boot_saved_is_replaced(self) -> None:
         assert BEGUN.at(rebooted(1.0, wall_s=0.0)).must_save(BEGUN, GRACE_S)
 
