@@ -40,8 +40,9 @@ class Machine:
         self.master_there = True
         self.reached_s = 0.0
         """When the master was reached, truly."""
-        self.note: str | None = None
-        self.opened: str | None = None
+        self.note: tuple[str, float] | None = None
+        """With when it was made, truly."""
+        self.opened: tuple[str, float] | None = None
         """What the event of the last start says."""
         self.excess_s = 0.0
         """So much may have been counted too much, since the last contact."""
@@ -73,30 +74,28 @@ class Machine:
     def start(self) -> None:
         now = self.reading()
         stored = self.note or self.opened
-        found = None if stored is None else Count.from_value(json.loads(stored))
+        found = None if stored is None else Count.from_value(json.loads(stored[0]))
         if found is not None and self.note is None:
             # Whatever was reached since that start is not known any more.
             self.excess_s = float("inf")
-        if found is not None:
-            self._reckon(found, now)
+        if found is not None and stored is not None:
+            self._reckon(found, now, self.true_s - stored[1])
         self.count = (found or Count.begun(now)).at(now)
-        self.opened = json.dumps(self.count.as_value())
+        self.opened = json.dumps(self.count.as_value()), self.true_s
         self.saved: Count | None = None
         self.contact_s: float | None = None
         self.running = True
         self.look()
 
-    def _reckon(self, found: Count, now: Reading) -> None:
+    def _reckon(self, found: Count, now: Reading, gone_s: float) -> None:
         """What a clock that nobody vouches for can do, by the rule in words."""
         if found.reading.boot == now.boot or found.reading.synchronised:
             return
-        off_s = self.true_s - self.looked_s
         told_s = (now.wall_ns - found.reading.wall_ns) / 1e9
-        self.excess_s += max(0.0, min(told_s, OFF_S_MAX) - off_s)
-        self.unproved_s += max(0.0, off_s - max(0.0, min(told_s, OFF_S_MAX)))
+        self.excess_s += max(0.0, min(told_s, OFF_S_MAX) - gone_s)
+        self.unproved_s += max(0.0, gone_s - max(0.0, min(told_s, OFF_S_MAX)))
 
     def look(self) -> None:
-        self.looked_s = self.true_s
         if self.master_there:
             self.reached_s, self.contact_s = self.true_s, self.reading().now_s
             self.excess_s = self.unproved_s = 0.0
@@ -112,7 +111,8 @@ class Machine:
         self.check()
 
     def save(self) -> None:
-        self.note, self.saved = json.dumps(self.count.as_value()), self.count
+        self.note = json.dumps(self.count.as_value()), self.true_s
+        self.saved = self.count
 
     def check(self) -> None:
         counted_s, away_s = self.count.counted_s, self.away_s
