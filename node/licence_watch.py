@@ -108,11 +108,7 @@ class LicenceWatch:
         self._thread = threading.Thread(target=self._run, name="grace", daemon=True)
 
     def open(self) -> None:
-        """Go on with what earlier processes counted; the store is open.
-
-        Raises:
-            StoreUnavailable: Redis did not answer.
-        """
+        """Go on with what earlier processes counted; the store is open."""
         if not self._counts:
             return
         lapsed, restored = (
@@ -218,13 +214,11 @@ class LicenceWatch:
         self._saved, self._save_failed = count, False
 
     def _noted(self) -> Count | None:
-        text = self._streams.note(NOTE)
-        if text is None:
-            return None
         try:
-            return Count.from_value(json.loads(text))
-        except (ValueError, RecursionError):
-            return None
+            text = self._streams.note(NOTE)
+            return None if text is None else Count.from_value(json.loads(text))
+        except (EventStoreError, ValueError, RecursionError):
+            return None  # Whatever is there instead: it is written anew.
 
     def _told_at_start(self, now: Reading) -> Count | None:
         opened = self._store.latest(Kind.STREAM_OPENED)

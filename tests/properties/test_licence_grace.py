@@ -144,9 +144,10 @@ class Machine:
         self.end(orderly=orderly)
         self.true_s += off_s
         self.boot, self.booted_s = self.boot + 1, self.true_s
-        self.synchronised = False
         if ahead_s is not None:
             self.wall_ahead_s = ahead_s
+        # Right: NTP was heard before the node started.
+        self.synchronised = ahead_s == 0.0
         self.true_s += 30.0
         self.start()
 

@@ -89,6 +89,13 @@ class TestOverAReboot:
         )
         assert count.at(third).counted_s == 9 * DAY_S
 
+    def test_what_was_wrong_in_between_has_no_say(self) -> None:
+        """As a machine without a battery: 1970 until NTP is heard, later a fast one."""
+        begun = Count.begun(VOUCHED)
+        count = begun.at(attrs.evolve(rebooted(60.0, wall_s=0.0), wall_ns=0))
+        third = rebooted(60.0, wall_s=7200.0, synchronised=True)
+        assert count.at(attrs.evolve(third, boot="three")).counted_s == 7200.0
+
     def test_contact_settles_it(self) -> None:
         count = Count.begun(VOUCHED).at(rebooted(60.0, wall_s=DAY_S))
         count = count.at(rebooted(61.0, wall_s=DAY_S), contact_s=61.0)
