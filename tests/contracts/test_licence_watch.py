@@ -152,7 +152,8 @@ def test_a_redis_that_is_emptied_under_a_running_node_changes_nothing(
 
 def test_an_older_note_gives_no_time_back(machine: Machine) -> None:
     machine.passes(1.0)
-    older = machine.node.client.get(NOTE_KEY)
+    older = machine.node.streams.note(NOTE)
+    assert older is not None
     machine.passes(10.0)
     machine.node.client.set(NOTE_KEY, older)
     machine.start()
