@@ -50,7 +50,7 @@ class GraceView:
     """Whether licences hold on this node, as far as the master's absence is concerned."""
 
     grace_over: bool
-    days_left: float | None
+    grace_days_left: float | None
     """Until they do not, if the master stays away; None on the master: always."""
 
 

@@ -278,9 +278,9 @@ _TOLD = (
         "licences.grace_over",
     ),
     _Told(
-        "netphone_licences_days_left",
+        "netphone_licences_grace_days_left",
         "How long licences hold on the standby if the master stays away.",
-        "licences.days_left",
+        "licences.grace_days_left",
     ),
     # Callbacks and hooks.
     _Told(

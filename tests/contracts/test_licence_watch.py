@@ -71,7 +71,7 @@ class Machine:
 
     @property
     def days_left(self) -> float | None:
-        return self.watch.view().days_left
+        return self.watch.view().grace_days_left
 
     def kinds(self) -> list[str]:
         store = self.node.store

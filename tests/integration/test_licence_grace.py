@@ -61,8 +61,8 @@ def test_licences_end_on_a_standby_without_its_master_and_return_with_it(
     short_pair: PairProcesses, clock_step: ClockStep
 ) -> None:
     master, standby = short_pair.master, short_pair.standby
-    assert licences(standby) == {"grace_over": False, "days_left": 0.0}
-    assert licences(master) == {"grace_over": False, "days_left": None}
+    assert licences(standby) == {"grace_over": False, "grace_days_left": 0.0}
+    assert licences(master) == {"grace_over": False, "grace_days_left": None}
     assert WARNING not in standby.log()
 
     killed_s = time.monotonic()

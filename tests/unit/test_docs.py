@@ -32,7 +32,11 @@ from tests.support.http_client import Api
 from tests.support.served_node import FakeNode
 
 OPERATORS = Document.read("docs/operators.md")
-GUIDES = OPERATORS, Document.read("docs/audit.md")
+GUIDES = (
+    OPERATORS,
+    Document.read("docs/audit.md"),
+    Document.read("docs/licences.md"),
+)
 EMBEDDERS = Document.read("docs/embedders.md")
 HTTP = Document.read("docs/http.md")
 RELIABILITY = Document.read("docs/reliability.md")

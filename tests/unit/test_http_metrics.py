@@ -87,7 +87,7 @@ WELL = {
     "netphone_takeover_held": 0,
     "netphone_both_active": 0,
     "netphone_licences_grace_over": 0,
-    "netphone_licences_days_left": 27.5,
+    "netphone_licences_grace_days_left": 27.5,
     "netphone_callbacks_failed_total": 1,
     "netphone_callbacks_timed_out_total": 2,
     "netphone_callbacks_dropped_total": 3,
