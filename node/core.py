@@ -186,7 +186,10 @@ class Core:
             config.heartbeat_interval_s, config.peer_lost_after_s, counted_from_s=now_s
         )
         self.contact_s: float | None = None
-        """When the peer proved last that it is there; None: never. A mere claim is none."""
+        """When the peer was there for sure, last: what it answered was sent then. None: never.
+
+        A claim is no such proof (S18), nor are words that something on the way held back.
+        """
         self._gate = TakeoverGate(
             hold_off_s=config.takeover_hold_off_s,
             per_hour_max=config.takeovers_per_hour_max,
@@ -765,7 +768,10 @@ class Core:
         if not self._is_news(heartbeat.sequence):
             return  # A hello that was said after it was faster, on another connection.
         self.peer = heartbeat
-        self._acknowledgements.acknowledged(heartbeat.heard_sequence, now_s)
+        answered = heartbeat.heard_sequence
+        answered_s = self._acknowledgements.acknowledged(answered, now_s)
+        if answered_s is not None:
+            self.contact_s = answered_s
         self._peer_state_from_s = now_s - heartbeat.state_age_ms / 1000
         self._effects.append(PeerSpoke(heartbeat))
         self._compare(heartbeat)
@@ -791,7 +797,6 @@ class Core:
         if self.detector.verdict(now_s) is not None:
             self._acknowledgements.peer_returned(now_s)
         self._gate.peer_heard()
-        self.contact_s = now_s
         self.detector.heard(now_s)
 
     def _compare(self, heartbeat: Heartbeat) -> None:

@@ -86,7 +86,7 @@ class LicenceWatch:
         hand_in: Callable[[Record], object],
         warn: Callable[[LicenceWarning], object],
     ) -> None:
-        """`contact_s` says when, by `read`, the master was heard last, authenticated."""
+        """`contact_s` says when, by `read`, the master was there for sure, last."""
         self._config = config
         self._grace_s = config.grace_s
         self._counts = config.role is Role.STANDBY

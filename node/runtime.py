@@ -95,7 +95,7 @@ class View:
     hears_us: bool = False
     heard_s: float | None = None
     contact_s: float | None = None
-    """When the peer was heard last and had proved who it is."""
+    """See `Core`."""
     peer: Heartbeat | None = None
     problem: str | None = None
     divergence: str | None = None
