@@ -85,6 +85,8 @@ class Kind(StrEnum):
     REPLICATION_CHANGED = "replication-changed"
     TAKEOVER_CHANGED = "takeover-changed"
     BOTH_ACTIVE = "both-active"
+    LICENCES_LAPSED = "licences-lapsed"
+    LICENCES_RESTORED = "licences-restored"
     STREAM_RECOVERED = "stream-recovered"
     RESYNCHRONISED = "resynchronised"
     LICENCE_INSTALLED = "licence-installed"

@@ -7,6 +7,7 @@ Keys, each with the pair's name in braces, which keep a pair in one slot of a Re
     netphone:{PAIR}:archives           a hash: the name of each archive -> its newest id
     netphone:{PAIR}:snapshot:NAME      a snapshot: a stream of its parts (`snapshot_format`)
     netphone:{PAIR}:temporary:…        what is in the making; left-overs are removed at start
+    netphone:{PAIR}:note:NAME          a small fact of this node that changes too often for events
 
 Each stream entry has one field, `e`, with the bytes of `codec.encode`; its Redis id is the
 event's id.
@@ -39,6 +40,7 @@ from eventstore.memory import Stored
 
 PAGE_EVENT_COUNT: Final = 500
 """Events read at once; at the limit of event size a page has 34 MB."""
+NOTE_BYTES_MAX: Final = 1024
 FIELD: Final = b"e"
 _ID_MAX: Final = EventId(2**64 - 1, 2**64 - 1)
 
@@ -372,6 +374,33 @@ class Streams:
             raise StoreUnavailable(
                 f"{self._name}: {key} ends with {found}, not with {after}"
             )
+
+    # Notes: each is one string, replaced as a whole.
+
+    def note(self, name: str) -> bytes | None:
+        """What was noted as `name`; None: nothing, or more than `NOTE_BYTES_MAX`.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        key = self._note(name)
+        reply = self._call(lambda: self._client.getrange(key, 0, NOTE_BYTES_MAX))
+        found = cast(bytes, reply)
+        return found if 0 < len(found) <= NOTE_BYTES_MAX else None
+
+    def put_note(self, name: str, text: bytes) -> None:
+        """Note `text` as `name`, in the place of what was noted before.
+
+        Durable at the `appendfsync` level of this Redis.
+
+        Raises:
+            StoreUnavailable: Redis did not answer, or refused.
+        """
+        assert 0 < len(text) <= NOTE_BYTES_MAX, "a note is small"
+        self._call(lambda: self._client.set(self._note(name), text))
+
+    def _note(self, name: str) -> str:
+        return f"netphone:{{{self._pair}}}:note:{name}"
 
     def last(self, origin: Origin) -> Stored | None:
         """The newest entry.

@@ -21,7 +21,7 @@ from node.errors import (
 from node.licences import Standing, Validity
 from node.licensing import Seats
 from node.netphone_node import NetPhoneNode
-from node.notifications import Conflict, EntryChange, StateChange
+from node.notifications import Conflict, EntryChange, LicenceWarning, StateChange
 from node.resyncing import ResyncReport
 from node.roles import Role, State
 from node.switching import SwitchReport
@@ -31,6 +31,7 @@ __all__ = [
     "Conflict",
     "EntryChange",
     "LicenceRefused",
+    "LicenceWarning",
     "NetPhoneNode",
     "NoSeat",
     "NoSuchLicence",

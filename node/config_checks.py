@@ -20,6 +20,7 @@ from node.roles import Role
 
 SECONDS_MIN = 0.01
 SECONDS_MAX = 3600.0
+GRACE_DAYS_MIN, GRACE_DAYS_MAX = 0.00001, 28.0
 SECRET_CHARACTERS_MIN = 16
 COMMAND_WORDS_MAX = 64
 ADDRESSES_MAX = 8
@@ -107,6 +108,19 @@ def is_takeover_count(_: object, field: Field, value: object) -> None:
         raise ConfigError(
             f"{field.name} is {shown(value)}, not a whole number from 0 (no limit) to "
             f"{TAKEOVERS_MAX}"
+        )
+
+
+def is_grace_days(_: object, field: Field, value: object) -> None:
+    """Validate a number of days, fractions among them."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigError(
+            f"{field.name} is {shown(value)} ({type(value).__name__}), not a number of days"
+        )
+    if not GRACE_DAYS_MIN <= value <= GRACE_DAYS_MAX:
+        raise ConfigError(
+            f"{field.name} is {shown(value)}, not between {GRACE_DAYS_MIN:f} and "
+            f"{GRACE_DAYS_MAX:g} days"
         )
 
 

@@ -29,6 +29,7 @@ class _Form(Enum):
     TEXT = "a string like"
     ROLE = "a role like"
     SECONDS = "a number of seconds like"
+    DAYS = "a number of days like"
     SECRET_FILE = "the name of a file like"  # noqa: S105
     KEY_FILE = "the name of a key file like"
     COUNT = "a whole number like"
@@ -83,6 +84,7 @@ _KNOBS = {
     "on_active": _Knob("hooks.on_active", _Form.LIST, '["/etc/take-address"]'),
     "on_passive": _Knob("hooks.on_passive", _Form.LIST, '["/etc/drop-address"]'),
     "hook_deadline_s": _Knob("hooks.deadline_s", _SECONDS, "3.0"),
+    "grace_days": _Knob("licences.grace_days", _Form.DAYS, "28.0"),
     "realm": _Knob("telephony.realm", _TEXT, '"office"'),
     "vendor_key": _Knob("licences.vendor_key_file", _Form.KEY_FILE, '"vendor.pub"'),
 }
@@ -201,7 +203,7 @@ def _field_value(knob: _Knob, value: object, directory: Path) -> object:
 
 def _has_form(form: _Form, value: object) -> bool:
     match form:
-        case _Form.SECONDS:
+        case _Form.SECONDS | _Form.DAYS:
             return isinstance(value, int | float) and not isinstance(value, bool)
         case _Form.COUNT:
             return type(value) is int

@@ -42,7 +42,7 @@ class Licensing:
         *,
         store: EventStore,
         clock: Clock,
-        grace_over: Callable[[], bool] = lambda: False,
+        grace_over: Callable[[], bool],
     ) -> None:
         """`grace_over`: whether this standby has not reached its master for too long."""
         self._config = config

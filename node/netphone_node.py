@@ -12,6 +12,8 @@ from random import SystemRandom
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+import attrs
+
 from eventstore import (
     FOLD_VERSION,
     FORMAT_VERSION,
@@ -45,11 +47,18 @@ from node.conflicts import Conflicts
 from node.core import Core, Facts
 from node.errors import NotReplicated
 from node.health import Health
+from node.licence_watch import GraceView, LicenceWatch, readings
 from node.licences import Validity
 from node.licensing import Licensing, Seats
 from node.link_messages import Head
 from node.link_protocol import Identity
-from node.notifications import Conflict, EntryChange, Listeners, StateChange
+from node.notifications import (
+    Conflict,
+    EntryChange,
+    LicenceWarning,
+    Listeners,
+    StateChange,
+)
 from node.resyncing import Resyncing, ResyncReport
 from node.roles import Role, State
 from node.runtime import Announce, Ask, Observed, Runtime
@@ -111,7 +120,12 @@ class NetPhoneNode:
             on_folded=self._listeners.folded,
         )
         self._snapshotting = Snapshotting(self._store)
-        self._licensing = Licensing(config, store=self._store, clock=self._clock)
+        self._licensing = Licensing(
+            config,
+            store=self._store,
+            clock=self._clock,
+            grace_over=lambda: self.grace_view().grace_over,
+        )
         self._conflicts = Conflicts(self._store, self._streams)
         self._replication = Replication(
             self._store,
@@ -150,6 +164,16 @@ class NetPhoneNode:
             view=lambda: self._runtime.view,
             announce=lambda: self._runtime.post(Announce()),
             clock=self._clock,
+        )
+        self._grace = LicenceWatch(
+            config,
+            store=self._store,
+            streams=self._streams,
+            read=readings(self._clock, self._instance),
+            instance=self._instance,
+            contact_s=lambda: self._runtime.view.contact_s,
+            hand_in=self._shells.bookkeeping.hand_in,
+            warn=self._listeners.licences_warned,
         )
         core = Core(
             config,
@@ -191,6 +215,7 @@ class NetPhoneNode:
             # the first one.
             link.listen()
             self._get_lost_events_back()
+            self._grace.open()
             self._open_stream()
             self._snapshotting.start()
             undo.callback(self._snapshotting.stop, _STOP_LIMIT_S)
@@ -202,6 +227,8 @@ class NetPhoneNode:
             undo.callback(self._health.stop)
             self._runtime.start()
             undo.callback(self._runtime.stop, _STOP_LIMIT_S)
+            self._grace.start()
+            undo.callback(self._grace.stop, _STOP_LIMIT_S)
             if http is not None:
                 http.start()
             self._started = True
@@ -276,6 +303,7 @@ class NetPhoneNode:
             "version": VERSION,
             "baseline": self._resyncing.baseline() or VERSION,
             "knew": {origin: str(head.id) for origin, head in snapshot.heads.items()},
+            **self._grace.at_start(),
         }
         actor = f"{self.config.role} node"
         self._store.record(Kind.STREAM_OPENED, value, actor=actor, reason="started")
@@ -318,7 +346,10 @@ class NetPhoneNode:
                 both_active=self._shells.both_active_events(),
                 health=self._health.summary(),
                 durability=self._durability,
-                licences=self._licensing.status(),
+                licences={
+                    **self._licensing.status(),
+                    **attrs.asdict(self.grace_view()),
+                },
                 switch=self._switching.view(view.switch_step, view.waiting_for_calls),
                 calls=self._calls,
                 counts=self._counts,
@@ -326,6 +357,10 @@ class NetPhoneNode:
                 not_ready=self.is_ready()[1],
             )
         )
+
+    def grace_view(self) -> GraceView:
+        """Whether licences lapsed here because the master was away for too long (L2)."""
+        return self._grace.view()
 
     def is_live(self) -> bool:
         """Whether the decision loop turns."""
@@ -709,6 +744,13 @@ class NetPhoneNode:
     def on_conflict(self, callback: Callable[[Conflict], object]) -> None:
         """Call `callback` for each change that a concurrent one overrode."""
         self._listeners.on_conflict(callback)
+
+    def on_licence_warning(self, callback: Callable[[LicenceWarning], object]) -> None:
+        """Call `callback` on the standby before licences lapse, when they do, and after (L2).
+
+        Each warning comes once for each absence of the master, over restarts too.
+        """
+        self._listeners.on_licence_warning(callback)
 
     def add_health_check(self, name: str, check: Callable[[], object]) -> None:
         """Ask `check` once per interval: None or True is well, all else is not.

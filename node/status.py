@@ -40,10 +40,10 @@ class Sources:
     pause: TakeoverPause
     both_active: Sequence[Event]
     """Every time that both nodes were active, oldest first."""
+    licences: Mapping[str, object]
+    """See `Licensing.status` and `GraceView`."""
     health: Mapping[str, str]
     durability: Suitability
-    licences: Mapping[str, object]
-    """See `Licensing.status`."""
     switch: Mapping[str, object] | None
     calls: int
     counts: Counts
@@ -68,8 +68,8 @@ def status_of(sources: Sources) -> dict[str, object]:
         "peer": _peer(sources),
         "replication": _replication(sources),
         "takeover": _takeover(sources),
-        "licences": dict(sources.licences),
         "both_active": _both_active(sources),
+        "licences": dict(sources.licences),
         "hand_over_problem": sources.view.unserved,
         "health": dict(sources.health),
         "durability": {

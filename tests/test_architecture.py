@@ -39,6 +39,7 @@ PURE = {
     "node/http_api/pages.py",
     "node/http_api/strict_json.py",
     "node/licences.py",
+    "node/licence_grace.py",
     "node/link_messages.py",
     "node/link_protocol.py",
     "node/replication_setting.py",

@@ -288,6 +288,16 @@ _TOLD = (
         "Users that are logged on here.",
         "licences.in_use",
     ),
+    _Told(
+        "netphone_licences_grace_over",
+        "Whether licences are invalid here because the master was away for too long.",
+        "licences.grace_over",
+    ),
+    _Told(
+        "netphone_licences_grace_days_left",
+        "How long licences hold on the standby if the master stays away.",
+        "licences.grace_days_left",
+    ),
     # Callbacks and hooks.
     _Told(
         "netphone_callbacks_failed_total",

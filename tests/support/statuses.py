@@ -57,6 +57,8 @@ SOURCES = Sources(
         "seats": 50,
         "in_use": 12,
         "options": {},
+        "grace_over": False,
+        "grace_days_left": 27.5,
     },
     health={"redis": "ok"},
     durability=Suitability("7.0.15", True, "everysec"),

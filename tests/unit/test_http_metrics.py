@@ -90,6 +90,8 @@ WELL = {
     "netphone_licences_ends_in_days": 40,
     "netphone_licence_seats": 50,
     "netphone_licence_seats_in_use": 12,
+    "netphone_licences_grace_over": 0,
+    "netphone_licences_grace_days_left": 27.5,
     "netphone_callbacks_failed_total": 1,
     "netphone_callbacks_timed_out_total": 2,
     "netphone_callbacks_dropped_total": 3,

@@ -113,6 +113,7 @@ def test_a_new_process_has_the_same(master: Made) -> None:
         config_of(Role.MASTER, vendor_key=VENDOR_PEM),
         store=master.node.reopened(),
         clock=Wall(master.clock),
+        grace_over=lambda: False,
     )
     assert again.validity() == master.licensing.validity()
     assert [s.installed.id for s in again.validity().standings] == ["first", "other"]
