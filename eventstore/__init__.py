@@ -46,6 +46,12 @@ from eventstore.history import (
     read_history,
     read_losses,
 )
+from eventstore.history_lines import (
+    HistoryLine,
+    Overridden,
+    read_history_lines,
+    read_overridden,
+)
 from eventstore.memory import Head, Snapshot
 from eventstore.parting import Leaving
 from eventstore.replication import Progress, Replication, Replicator
@@ -88,6 +94,7 @@ __all__ = [
     "Filter",
     "Folded",
     "Head",
+    "HistoryLine",
     "InvalidEntry",
     "JsonValue",
     "KeyRefused",
@@ -98,6 +105,7 @@ __all__ = [
     "NoSuchEntry",
     "Order",
     "Origin",
+    "Overridden",
     "PrivateKey",
     "Progress",
     "PublicKey",
@@ -125,5 +133,7 @@ __all__ = [
     "display_url",
     "read_archived",
     "read_history",
+    "read_history_lines",
     "read_losses",
+    "read_overridden",
 ]

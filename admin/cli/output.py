@@ -55,6 +55,10 @@ class Output:
         """
         self._write(plain(text) + "\n")
 
+    def verbatim(self, text: str) -> None:
+        """Write `text` as it is: it has its line end, and nothing that steers a terminal."""
+        self._write(text)
+
     def record(self, value: object, *, indent: int | None = None) -> None:
         """Write `value` as one line of JSON, or indented for people."""
         encoding = (self._stdout.encoding or "utf-8").lower()

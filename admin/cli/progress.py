@@ -21,6 +21,7 @@ from rich.progress import (
 )
 
 from admin.cli.output import Output
+from eventstore import EventId, Origin, Source
 
 _STEP_COUNT = 500
 """Drawing takes longer than reading an event: not after each one."""
@@ -42,6 +43,15 @@ class Steps:
         if self._unshown >= _STEP_COUNT:
             self._progress.update(self._task, advance=self._unshown)
             self._unshown = 0
+
+    @contextmanager
+    def part(self, what: str, total: int | None) -> Iterator[Steps]:
+        """Show a part of the work on a line of its own while it lasts."""
+        task = self._progress.add_task(what, total=total)
+        try:
+            yield Steps(self._progress, task)
+        finally:
+            self._progress.remove_task(task)
 
     def through(self, items: Iterable[Item]) -> Iterator[Item]:
         """`items` as they are, each counted when the next one is asked for."""
@@ -71,3 +81,40 @@ def shown_progress(
         redirect_stderr=False,
     ) as progress:
         yield Steps(progress, progress.add_task(what, total=total))
+
+
+class WatchedSource:
+    """A `Source` that counts the events which are read from it for the first time."""
+
+    def __init__(self, source: Source, steps: Steps) -> None:
+        self._source = source
+        self._steps = steps
+        self._read: dict[Origin, int] = {}
+        """Position of the newest event read of each stream."""
+
+    @property
+    def pair(self) -> str:
+        """Whose events these are."""
+        return self._source.pair
+
+    def read(
+        self, origin: Origin, after: EventId, count: int
+    ) -> list[tuple[EventId, bytes]]:
+        """At most `count` entries behind `after`, oldest first."""
+        page = self._source.read(origin, after, count)
+        if page:
+            new = page[-1][0].n - self._read.get(origin, 0)
+            if new > 0:
+                self._steps.advance(new)
+                self._read[origin] = page[-1][0].n
+        return page
+
+    def last(self, origin: Origin) -> tuple[EventId, bytes] | None:
+        """The newest entry; None: there is none."""
+        return self._source.last(origin)
+
+
+def event_count(source: Source, origins: Iterable[Origin]) -> int:
+    """How many events these streams have: ids count them without gaps."""
+    found = (source.last(origin) for origin in origins)
+    return sum(last[0].n for last in found if last is not None)

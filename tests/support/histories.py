@@ -82,6 +82,27 @@ class History:
         return self.master if origin == MASTER else self.standby
 
 
+class Written:
+    """What the two writers of a history have written, as a source."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+
+    @property
+    def pair(self) -> str:
+        return PAIR
+
+    def read(
+        self, origin: Origin, after: EventId, count: int
+    ) -> list[tuple[EventId, bytes]]:
+        blobs = self._history.of(origin).blobs
+        return blobs[after.n : after.n + count]
+
+    def last(self, origin: Origin) -> tuple[EventId, bytes] | None:
+        blobs = self._history.of(origin).blobs
+        return blobs[-1] if blobs else None
+
+
 def encoded_again(event: Event) -> bytes:
     """The bytes of an event that was read."""
     return codec.encode(
