@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from admin.cli.main import main
 from admin.history_formats import CSV_COLUMNS
-from tests.support.admin_runner import run_admin
-from tests.support.fake_node import FakeNode, refusal
+from tests.support.admin_runner import Terminal, run_admin
+from tests.support.fake_node import READ_TOKEN, URL, FakeNode, refusal
 
 KEY = "users/alice"
 BEFORE, LOST, WON = "1767225600000-1", "1767225600001-1", "1767225600002-2"
@@ -343,3 +344,18 @@ def test_ctrl_c_ends_it_in_one_line(node: FakeNode) -> None:
     run = run_admin(node, "history", "--json")
     assert run.exit_code == 130
     assert run.err.strip().splitlines() == ["interrupted"]
+
+
+@pytest.mark.parametrize("limit", ["2", "0"])
+def test_the_bar_is_gone_before_the_table_is_drawn(node: FakeNode, limit: str) -> None:
+    both = Terminal()
+    main(
+        ["history", "--limit", limit],
+        environ={"NETPHONE_NODE": URL, "NETPHONE_TOKEN": READ_TOKEN},
+        stdout=both,
+        stderr=both,
+        transport=node.transport,
+    )
+    bar, table = both.getvalue().split("overridden by")
+    assert "\x1b[2K" in bar
+    assert "\x1b[2K" not in table
