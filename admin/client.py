@@ -6,7 +6,7 @@ an operator can do. Nothing is retried: whether to ask again is the caller's dec
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import quote
 
 import attrs
@@ -54,6 +54,7 @@ class HistoryFilter:
     until: str | None = None
     actor: str | None = None
     origin: str | None = None
+    kind: tuple[str, ...] | None = None
     archived: str | None = None
     """`true`: the events that were replaced, instead."""
 
@@ -172,6 +173,19 @@ class NodeClient:
             for event in fields.array("events"):
                 yield HistoryEvent.from_reply(Fields(event, "GET /history 'events'"))
 
+    def stored(
+        self, origin: str, after: str | None, count: int, *, newest: bool = False
+    ) -> Iterator[tuple[str, str]]:
+        """Ids and bytes (base64) of at most `count` stored events behind `after`.
+
+        One request: there may be more although they are fewer. `newest`: only that one.
+        """
+        query = {"origin": origin, "after": after, "limit": str(count)}
+        query["newest"] = "true" if newest else None
+        for event in self._ask("GET", "/history/stored", query=query).array("events"):
+            fields = Fields(event, "GET /history/stored 'events'")
+            yield fields.text("id"), fields.text("event")
+
     def conflicts(
         self, *, settled: bool, key: str | None, prefix: str | None
     ) -> Iterator[LostChange]:
@@ -205,7 +219,9 @@ class NodeClient:
         path = "/licences" + _path_part(licence_id)
         return self._ask("DELETE", path, reason=reason).text("id")
 
-    def _pages(self, path: str, query: Mapping[str, str | None]) -> Iterator[Fields]:
+    def _pages(
+        self, path: str, query: Mapping[str, str | Sequence[str] | None]
+    ) -> Iterator[Fields]:
         after: str | None = None
         limit = _PAGE_COUNT
         while True:
@@ -231,7 +247,7 @@ class NodeClient:
         method: str,
         path: str,
         *,
-        query: Mapping[str, str | None] | None = None,
+        query: Mapping[str, str | Sequence[str] | None] | None = None,
         body: tuple[JsonValue] | None = None,
         reason: str = "",
         answer_within_s: float = 0.0,

@@ -315,6 +315,24 @@ class Entry:
 
 
 @attrs.frozen(kw_only=True)
+class EntryBefore:
+    """What an entry was before a change, for whoever made the change."""
+
+    value: JsonValue = attrs.field(repr=False)
+    id: str
+    origin: str
+
+    @classmethod
+    def from_reply(cls, fields: Fields) -> EntryBefore:
+        """Read it from `before` of a line of the history."""
+        return cls(
+            value=fields.value("value"),
+            id=fields.text("id"),
+            origin=fields.text("origin"),
+        )
+
+
+@attrs.frozen(kw_only=True)
 class HistoryEvent:
     """A stored fact."""
 
@@ -328,14 +346,20 @@ class HistoryEvent:
     time: str
     """ISO 8601, UTC, by the writer's clock, or empty. For people, never for order."""
     overridden_by: str | None
-    """The concurrent change that stands in its place."""
+    """The concurrent change of the master that won."""
+    settled_by: str | None
+    """Origin and id of the change that settled it; None: open, or not known."""
+    before: EntryBefore | None
+    """None: there was no entry, or it is not known."""
     archive: str | None
     """Where it is kept, if it was replaced."""
     raw: Raw = attrs.field(repr=False)
 
     @classmethod
     def from_reply(cls, fields: Fields) -> HistoryEvent:
-        """Read it from an element of `events` of `GET /history`."""
+        """Read it from an element of `events` of `GET /history`, or a line made of one."""
+        settled_by = fields.inner_or_none("settled_by")
+        before = fields.inner_or_none("before")
         return cls(
             id=fields.text("id"),
             origin=fields.text("origin"),
@@ -346,6 +370,8 @@ class HistoryEvent:
             reason=fields.text_or_none("reason") or "",
             time=fields.text_or_none("time") or "",
             overridden_by=fields.text_or_none("overridden_by"),
+            settled_by=None if settled_by is None else _named(settled_by),
+            before=None if before is None else EntryBefore.from_reply(before),
             archive=fields.text_or_none("archived"),
             raw=fields.raw,
         )
@@ -401,6 +427,10 @@ class LostChange:
             settled_by=ChangeMade.from_reply(settled_by) if settled_by else None,
             raw=fields.raw,
         )
+
+
+def _named(fields: Fields) -> str:
+    return f"{fields.text('origin')} {fields.text('id')}"
 
 
 def _loser_count(both: Fields | None) -> int:

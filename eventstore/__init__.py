@@ -48,6 +48,12 @@ from eventstore.history import (
     read_history,
     read_losses,
 )
+from eventstore.history_lines import (
+    HistoryLine,
+    Overridden,
+    read_history_lines,
+    read_overridden,
+)
 from eventstore.licence import (
     LICENCE_BYTES_MAX,
     LICENCE_SEATS_MAX,
@@ -104,6 +110,7 @@ __all__ = [
     "Filter",
     "Folded",
     "Head",
+    "HistoryLine",
     "InvalidEntry",
     "InvalidLicence",
     "JsonValue",
@@ -117,6 +124,7 @@ __all__ = [
     "NoSuchEntry",
     "Order",
     "Origin",
+    "Overridden",
     "PrivateKey",
     "Progress",
     "PublicKey",
@@ -144,8 +152,10 @@ __all__ = [
     "display_url",
     "read_archived",
     "read_history",
+    "read_history_lines",
     "read_licence",
     "read_losses",
+    "read_overridden",
     "sign_licence",
     "signed_bytes",
 ]

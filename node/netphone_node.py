@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import logging
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from itertools import islice
 from random import SystemRandom
@@ -33,6 +33,7 @@ from eventstore import (
     Put,
     Replication,
     Replicator,
+    Source,
     StoreUnavailable,
     Streams,
     Suitability,
@@ -491,6 +492,11 @@ class NetPhoneNode:
 
     # History.
 
+    @property
+    def source(self) -> Source:
+        """Both streams in the local Redis, to be read by what `eventstore` offers."""
+        return self._streams
+
     def history(
         self,
         *,
@@ -498,6 +504,7 @@ class NetPhoneNode:
         prefix: str | None = None,
         actor: str | None = None,
         origin: Origin | None = None,
+        kinds: Collection[str] | None = None,
         since_ns: int | None = None,
         until_ns: int | None = None,
         after: Mapping[Origin, EventId] | None = None,
@@ -506,7 +513,8 @@ class NetPhoneNode:
         """At most `limit` events of both nodes, causes before effects, in constant memory.
 
         `since_ns` (inclusive) and `until_ns` (exclusive) are nanoseconds since 1970 by the
-        clock of the node that made the event. `after` goes on behind these ids.
+        clock of the node that made the event. `after` goes on behind these ids. What each
+        entry was before: `eventstore.read_history_lines` over `source`.
 
         Raises:
             StoreUnavailable, DamagedEvent: while iterating.
@@ -516,6 +524,7 @@ class NetPhoneNode:
             prefix=prefix,
             actor=actor,
             origin=origin,
+            kinds=kinds,
             since_ns=since_ns,
             until_ns=until_ns,
         )
@@ -567,6 +576,7 @@ class NetPhoneNode:
         prefix: str | None = None,
         actor: str | None = None,
         origin: Origin | None = None,
+        kinds: Collection[str] | None = None,
         since_ns: int | None = None,
         until_ns: int | None = None,
         after: tuple[str, EventId] | None = None,
@@ -584,6 +594,7 @@ class NetPhoneNode:
             prefix=prefix,
             actor=actor,
             origin=origin,
+            kinds=kinds,
             since_ns=since_ns,
             until_ns=until_ns,
         )

@@ -158,6 +158,20 @@ class HistoryReply(BaseModel):
     next: str | None = Field(description="`after` of the next page; null: the last.")
 
 
+class StoredEvent(BaseModel):
+    """An event as it is stored."""
+
+    id: Id
+    event: str = Field(description="Its bytes, base64.")
+
+
+class StoredEventsReply(BaseModel):
+    """A page of one stream, oldest first."""
+
+    events: list[StoredEvent]
+    next: str | None = Field(description="`after` of the next page; null: the last.")
+
+
 class ChangeReply(BaseModel):
     """Which change, by whom, when and why."""
 

@@ -1,7 +1,7 @@
 """What a request says outside its body: who asks and why, the key, ids and times."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, get_origin
 from urllib.parse import unquote_to_bytes
 
 from fastapi import Depends, Path, Request
@@ -87,11 +87,13 @@ async def refuse_unknown_parameters(request: Request) -> None:
     """Refuse what would be ignored: a misspelt `expected` must not store without it.
 
     Raises:
-        Refusal: a parameter is unknown, or given twice.
+        Refusal: a parameter is unknown, or given twice and takes one value.
     """
     route = request.scope["route"]
     assert isinstance(route, APIRoute)
-    known = {parameter.alias for parameter in route.dependant.query_params}
+    parameters = route.dependant.query_params
+    known = {parameter.alias for parameter in parameters}
+    many = {p.alias for p in parameters if get_origin(p.field_info.annotation) is list}
     given = [name for name, _ in request.query_params.multi_items()]
     for name in given:
         if name not in known:
@@ -99,7 +101,7 @@ async def refuse_unknown_parameters(request: Request) -> None:
             raise invalid_request(
                 f"unknown parameter {name[:40]!r}; known here: {listed}"
             )
-        if given.count(name) > 1:
+        if given.count(name) > 1 and name not in many:
             raise invalid_request(f"{name} is given {given.count(name)} times")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Literal, Protocol
 
 from eventstore import (
@@ -15,6 +15,7 @@ from eventstore import (
     Leaving,
     Loss,
     Origin,
+    Source,
 )
 from node.licences import Validity
 from node.roles import Role, State
@@ -140,6 +141,10 @@ class ServedNode(Protocol):
             InvalidEntry, NoSuchEntry, StoreUnavailable, WritesFrozen.
         """
 
+    @property
+    def source(self) -> Source:
+        """Both streams as they are stored; reading raises what `Streams.read` does."""
+
     def history(
         self,
         *,
@@ -149,6 +154,7 @@ class ServedNode(Protocol):
         until_ns: int | None = None,
         actor: str | None = None,
         origin: Origin | None = None,
+        kinds: Collection[str] | None = None,
         after: Mapping[Origin, EventId] | None = None,
         limit: int = 1000,
     ) -> Iterator[Event]:
@@ -193,6 +199,7 @@ class ServedNode(Protocol):
         until_ns: int | None = None,
         actor: str | None = None,
         origin: Origin | None = None,
+        kinds: Collection[str] | None = None,
         after: tuple[str, EventId] | None = None,
         limit: int = 1000,
     ) -> Iterator[ArchivedEvent]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,8 +11,12 @@ from urllib.parse import parse_qs, unquote
 
 import httpx
 
+from eventstore import EventId, Origin, codec
+
 READ_TOKEN = "read-token"
 CHANGE_TOKEN = "change-token"
+WALL_NS = 1_767_225_600_000_000_000
+"""When everything was done: the begin of the year 2026."""
 URL = "http://node.test:7480"
 
 Answer = httpx.Response | BaseException
@@ -263,6 +268,44 @@ class FakeNode:
         following = str(start + limit) if len(found) > start + limit else None
         return httpx.Response(200, json={"events": page, "next": following})
 
+    def stored(self, request: httpx.Request) -> httpx.Response:
+        asked = query(request)
+        blobs = self.blobs(asked["origin"])
+        if asked.get("newest") == "true":
+            blobs = blobs[-1:]
+        start = EventId.parse(asked.get("after", "0-0"))
+        behind = [(i, blob) for i, blob in blobs if i > start]
+        page = behind[: int(asked.get("limit", "1000"))]
+        events = [{"id": str(i), "event": b64encode(blob).decode()} for i, blob in page]
+        following = events[-1]["id"] if len(behind) > len(page) else None
+        return httpx.Response(200, json={"events": events, "next": following})
+
+    def blobs(self, origin: str) -> list[tuple[EventId, bytes]]:
+        """The events of one stream as a node stores them."""
+        found: list[tuple[EventId, bytes]] = []
+        previous = codec.genesis("office", Origin(origin))
+        for event in self.events:
+            if event["origin"] != origin:
+                continue
+            event_id = EventId.parse(event["id"])
+            blob = codec.encode(
+                origin=Origin(origin),
+                event_id=event_id,
+                kind=event["kind"],
+                key=event["key"],
+                packed=codec.pack_value(event["value"]),
+                actor=event["actor"],
+                reason=event["reason"],
+                wall_ns=WALL_NS,
+                vector={
+                    Origin(o): EventId.parse(i) for o, i in event["vector"].items()
+                },
+                previous=previous,
+            )
+            previous = codec.digest_of(blob)
+            found.append((event_id, blob))
+        return found
+
     def _recorded(self, request: httpx.Request, kind: str, key: str, value: Any) -> str:
         actor = unquote(request.headers.get("X-Actor", "change"))
         reason = unquote(request.headers.get("X-Reason", ""))
@@ -306,6 +349,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/history"): FakeNode.history,
     ("GET", "/licences"): FakeNode.list_licences,
     ("POST", "/licences"): FakeNode.install_licence,
+    ("GET", "/history/stored"): FakeNode.stored,
     ("GET", "/conflicts"): FakeNode.list_conflicts,
 }
 

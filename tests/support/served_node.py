@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -27,10 +28,11 @@ from eventstore import (
     NoSuchEntry,
     Origin,
     Put,
+    Source,
     check_key,
     read_licence,
 )
-from eventstore.codec import pack_value
+from eventstore.codec import encode_event, pack_value
 from eventstore.parting import Parting, leaving_with
 from node.errors import NoSuchLicence
 from node.http_api import ServedNode
@@ -152,6 +154,26 @@ class FakeNode:
                 raise NoSuchEntry(f"there is no entry {change.key!r}")
         return [self._append(change, actor, reason) for change in changes]
 
+    @property
+    def source(self) -> Source:
+        """Of the pair `office`, as the events are stored."""
+        return self
+
+    @property
+    def pair(self) -> str:
+        return "office"
+
+    def read(
+        self, origin: Origin, after: EventId, count: int
+    ) -> builtins.list[tuple[EventId, bytes]]:
+        self._wait(origin=origin, after=after, count=count)
+        found = [e for e in self.events if e.origin == origin and e.id > after]
+        return [(event.id, encode_event(event)) for event in found[:count]]
+
+    def last(self, origin: Origin) -> tuple[EventId, bytes] | None:
+        found = self.read(origin, START, len(self.events))
+        return found[-1] if found else None
+
     def history(
         self,
         *,
@@ -161,6 +183,7 @@ class FakeNode:
         until_ns: int | None = None,
         actor: str | None = None,
         origin: Origin | None = None,
+        kinds: Collection[str] | None = None,
         after: Mapping[Origin, EventId] | None = None,
         limit: int = 1000,
     ) -> Iterator[Event]:
@@ -173,6 +196,7 @@ class FakeNode:
             and (prefix is None or event.key.startswith(prefix))
             and (actor is None or event.actor == actor)
             and (origin is None or event.origin == origin)
+            and (kinds is None or event.kind in kinds)
         )
         return iter([event for event, _ in zip(found, range(limit), strict=False)])
 
@@ -213,6 +237,7 @@ class FakeNode:
         until_ns: int | None = None,
         actor: str | None = None,
         origin: Origin | None = None,
+        kinds: Collection[str] | None = None,
         after: tuple[str, EventId] | None = None,
         limit: int = 1000,
     ) -> Iterator[ArchivedEvent]:
@@ -226,6 +251,7 @@ class FakeNode:
             until_ns=until_ns,
             actor=actor,
             origin=origin,
+            kinds=kinds,
             after=start,
             limit=limit,
         )
