@@ -435,9 +435,10 @@ def _id(found: Any) -> EventId:
 
 
 def _digest(found: Any) -> bytes:
-    digest = bytes.fromhex(_text("digest", found, 2 * DIGEST_BYTES))
-    if len(digest) != DIGEST_BYTES:
-        raise ValueError(f"a digest has {len(digest)} bytes, not {DIGEST_BYTES}")
+    text = _text("digest", found, 2 * DIGEST_BYTES)
+    digest = bytes.fromhex(text)
+    if len(digest) != DIGEST_BYTES or digest.hex() != text:
+        raise ValueError(f"a digest is not {2 * DIGEST_BYTES} hex digits")
     return digest
 
 

@@ -355,12 +355,12 @@ def check_bundles(data: bytes) -> None:
 
 def check_parts_of_bundles(data: bytes) -> None:
     """Each parser of a part by itself: behind digests, changed bytes never come so far."""
-    for parsed, written in (
-        (bundle_format.parsed_header, bundle_format.header_bytes),
-        (bundle_format.parsed_trailer, bundle_format.trailer_bytes),
-    ):
-        with contextlib.suppress(ValueError):
-            assert written(parsed(data)) == data  # type: ignore[operator]
+    with contextlib.suppress(ValueError):
+        header = bundle_format.parsed_header(data)
+        assert bundle_format.header_bytes(header) == data
+    with contextlib.suppress(ValueError):
+        trailer = bundle_format.parsed_trailer(data)
+        assert bundle_format.trailer_bytes(trailer) == data
     with contextlib.suppress(ValueError):
         entries = bundle_format.unpacked_block(data)
         raw = b"".join(map(bundle_format.entry_bytes, entries))
