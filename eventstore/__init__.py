@@ -63,6 +63,7 @@ from eventstore.memory import Head, Snapshot, Stored
 from eventstore.parting import Leaving
 from eventstore.replication import Progress, Replication, Replicator
 from eventstore.resync import Resynced, ResyncOrder
+from eventstore.retention import closed_cut, least
 from eventstore.signing import (
     KEY_FILE_BYTES_MAX,
     SIGNATURE_BYTES,
@@ -145,11 +146,13 @@ __all__ = [
     "check_bundle",
     "check_key",
     "check_text",
+    "closed_cut",
     "closed_ends",
     "compare",
     "connect",
     "display_url",
     "export_events",
+    "least",
     "read_archived",
     "read_history",
     "read_losses",

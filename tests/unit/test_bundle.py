@@ -557,8 +557,9 @@ def test_digests_in_the_trailer_are_those_of_the_events(
 ) -> None:
     def tell(trailer: layout.Trailer) -> layout.Trailer:
         (held,) = trailer.held
-        forged = Head(getattr(held, end).id, bytes(32))
-        return attrs.evolve(trailer, held=(attrs.evolve(held, **{end: forged}),))
+        heads = {"first": held.first, "last": held.last}
+        heads[end] = Head(getattr(held, end).id, bytes(32))
+        return attrs.evolve(trailer, held=(layout.Held(held.count, **heads),))
 
     content, path = zlib.compress(entries(lone())), tmp_path / "file"
     made_anew(path, content, tell=tell)
