@@ -107,7 +107,9 @@ class EventsReply(BaseModel):
     """A page of a stream or an archive."""
 
     events: list[StoredEvent]
-    next: str | None = Field(description="`after` of the next page; null: the last.")
+    next: str | None = Field(
+        description="`after` of the next page, which may be empty; null: the last."
+    )
 
 
 class ArchiveReply(BaseModel):
