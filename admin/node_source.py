@@ -52,7 +52,7 @@ class NodeSource:
         self, origin: Origin, after: str | None, count: int, *, newest: bool = False
     ) -> list[tuple[EventId, bytes]]:
         try:
-            found = self._client.stored(origin, after, count, newest=newest)
+            found = self._client.stored_events(origin, after, count, newest=newest)
             return [_event(*texts) for texts in found]
         except ReplyUnclear as error:
             if error.code != "no-such-path":

@@ -4,9 +4,14 @@ This package knows nothing of links, takeover or HTTP, and which origin wins a c
 is an argument. Programs may read a pair's history with these names when no node is up.
 """
 
+from eventstore.bundle import Bundle
+from eventstore.bundle_check import CheckedChain, check_bundle
+from eventstore.bundle_format import Chain, Header, Held, Trailer
+from eventstore.bundle_writer import write_bundle
 from eventstore.codec import FORMAT_VERSION
 from eventstore.configuration import FOLD_VERSION, Configuration, Entry, Folded, Loss
 from eventstore.errors import (
+    DamagedBundle,
     DamagedEvent,
     EntryChanged,
     EventStoreError,
@@ -41,6 +46,13 @@ from eventstore.event import (
     check_key,
     check_text,
 )
+from eventstore.export import (
+    Export,
+    KeepingSource,
+    closed_ends,
+    export_events,
+    read_stored,
+)
 from eventstore.history import (
     ArchivedEvent,
     Filter,
@@ -54,6 +66,7 @@ from eventstore.history_lines import (
     read_history_lines,
     read_overridden,
 )
+from eventstore.joined import Joined
 from eventstore.licence import (
     LICENCE_BYTES_MAX,
     LICENCE_SEATS_MAX,
@@ -64,10 +77,11 @@ from eventstore.licence import (
     sign_licence,
     signed_bytes,
 )
-from eventstore.memory import Head, Snapshot
+from eventstore.memory import Head, Snapshot, Stored
 from eventstore.parting import Leaving
 from eventstore.replication import Progress, Replication, Replicator
 from eventstore.resync import Resynced, ResyncOrder
+from eventstore.retention import closed_cut, least
 from eventstore.signing import (
     KEY_FILE_BYTES_MAX,
     SIGNATURE_BYTES,
@@ -97,8 +111,12 @@ __all__ = [
     "VALUE_BYTES_MAX",
     "Archive",
     "ArchivedEvent",
+    "Bundle",
+    "Chain",
     "Change",
+    "CheckedChain",
     "Configuration",
+    "DamagedBundle",
     "DamagedEvent",
     "Delete",
     "Entry",
@@ -107,13 +125,18 @@ __all__ = [
     "EventId",
     "EventStore",
     "EventStoreError",
+    "Export",
     "Filter",
     "Folded",
     "Head",
+    "Header",
+    "Held",
     "HistoryLine",
     "InvalidEntry",
     "InvalidLicence",
+    "Joined",
     "JsonValue",
+    "KeepingSource",
     "KeyRefused",
     "Kind",
     "Leaving",
@@ -140,22 +163,31 @@ __all__ = [
     "Source",
     "StoreRefused",
     "StoreUnavailable",
+    "Stored",
     "StreamForked",
     "Streams",
     "Suitability",
+    "Trailer",
     "UnsuitableStore",
     "WritesFrozen",
+    "check_bundle",
     "check_key",
     "check_text",
+    "closed_cut",
+    "closed_ends",
     "compare",
     "connect",
     "display_url",
+    "export_events",
+    "least",
     "read_archived",
     "read_history",
     "read_history_lines",
     "read_licence",
     "read_losses",
     "read_overridden",
+    "read_stored",
     "sign_licence",
     "signed_bytes",
+    "write_bundle",
 ]

@@ -17,6 +17,8 @@ import attrs
 from eventstore import (
     FOLD_VERSION,
     FORMAT_VERSION,
+    START,
+    Archive,
     ArchivedEvent,
     Change,
     Delete,
@@ -34,6 +36,7 @@ from eventstore import (
     Replication,
     Replicator,
     Source,
+    Stored,
     StoreUnavailable,
     Streams,
     Suitability,
@@ -41,6 +44,7 @@ from eventstore import (
     display_url,
     read_archived,
     read_history,
+    read_stored,
 )
 from node.clock import Clock, SystemClock, iso_utc
 from node.config import NodeConfig
@@ -638,6 +642,28 @@ class NetPhoneNode:
     def seats(self) -> Seats:
         """Seats of users that are logged on here: a service takes and releases them."""
         return self._licensing.seats
+
+    def stored(
+        self,
+        *,
+        origin: Origin | None = None,
+        archive: str | None = None,
+        after: EventId = START,
+    ) -> Iterator[Stored]:
+        """The entries of a stream or an archive behind `after`, byte for byte, oldest first.
+
+        Raises:
+            StoreUnavailable, DamagedEvent: while iterating.
+        """
+        return read_stored(self._streams, origin=origin, archive=archive, after=after)
+
+    def archives(self) -> builtins.list[Archive]:
+        """The archives of what a recovery or a resync replaced here, by name.
+
+        Raises:
+            StoreUnavailable, DamagedEvent.
+        """
+        return self._streams.archives()
 
     # Orders.
 

@@ -7,6 +7,7 @@ from node.config import NodeConfig
 from node.http_api.authorisation import Gate, Tokens
 from node.http_api.conflicts import conflicts
 from node.http_api.entries import entries
+from node.http_api.events import events
 from node.http_api.history import history
 from node.http_api.lanes import Lanes
 from node.http_api.licences import licences
@@ -49,6 +50,7 @@ def create_app(node: ServedNode, config: NodeConfig, limits: Limits) -> FastAPI:
     app.include_router(entries(node, lanes), dependencies=closed)
     app.include_router(history(node, lanes), dependencies=closed)
     app.include_router(stored(node, lanes), dependencies=closed)
+    app.include_router(events(node, lanes), dependencies=closed)
     app.include_router(conflicts(node, lanes), dependencies=closed)
     app.include_router(licences(node, lanes), dependencies=closed)
     for error in FORESEEN:

@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Literal, Protocol
 
 from eventstore import (
+    START,
+    Archive,
     ArchivedEvent,
     Change,
     Entry,
@@ -16,6 +18,7 @@ from eventstore import (
     Loss,
     Origin,
     Source,
+    Stored,
 )
 from node.licences import Validity
 from node.roles import Role, State
@@ -207,6 +210,26 @@ class ServedNode(Protocol):
 
         Raises:
             StoreUnavailable, DamagedEvent: while iterating.
+        """
+
+    def stored(
+        self,
+        *,
+        origin: Origin | None = None,
+        archive: str | None = None,
+        after: EventId = START,
+    ) -> Iterator[Stored]:
+        """The entries of a stream or an archive behind `after`, as they are stored.
+
+        Raises:
+            StoreUnavailable, DamagedEvent: while iterating.
+        """
+
+    def archives(self) -> Sequence[Archive]:
+        """All archives of replaced events, by name.
+
+        Raises:
+            StoreUnavailable, DamagedEvent.
         """
 
     def switch(

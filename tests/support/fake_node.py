@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, unquote
 import httpx
 
 from eventstore import EventId, Origin, codec
+from tests.support.sources import MemorySource
 
 READ_TOKEN = "read-token"
 CHANGE_TOKEN = "change-token"
@@ -40,6 +41,8 @@ class FakeNode:
         """What `GET /conflicts` tells, settled ones among them."""
         self.licences: dict[str, dict[str, Any]] = {}
         """Documents that are installed, by id."""
+        self.stored = MemorySource({})
+        """What `GET /events` and `GET /archives` tell."""
         self.page_count_max = 10_000
         self.status = status_reply()
         for key, value in (entries or {}).items():
@@ -268,7 +271,7 @@ class FakeNode:
         following = str(start + limit) if len(found) > start + limit else None
         return httpx.Response(200, json={"events": page, "next": following})
 
-    def stored(self, request: httpx.Request) -> httpx.Response:
+    def stored_page(self, request: httpx.Request) -> httpx.Response:
         asked = query(request)
         blobs = self.blobs(asked["origin"])
         if asked.get("newest") == "true":
@@ -305,6 +308,24 @@ class FakeNode:
             previous = codec.digest_of(blob)
             found.append((event_id, blob))
         return found
+
+    def list_stored(self, request: httpx.Request) -> httpx.Response:
+        asked = query(request)
+        after, limit = EventId.parse(asked["after"]), int(asked["limit"])
+        if "archive" in asked:
+            found = self.stored.read_archive(asked["archive"], after, limit)
+        else:
+            found = self.stored.read(Origin(asked["origin"]), after, limit)
+        events = [
+            {"id": str(event_id), "stored": b64encode(blob).decode()}
+            for event_id, blob in found
+        ]
+        return httpx.Response(200, json={"events": events, "next": None})
+
+    def list_archives(self, request: httpx.Request) -> httpx.Response:
+        found = self.stored.archives()
+        told = [{"name": archive.name, "last": str(archive.last)} for archive in found]
+        return httpx.Response(200, json={"archives": told})
 
     def _recorded(self, request: httpx.Request, kind: str, key: str, value: Any) -> str:
         actor = unquote(request.headers.get("X-Actor", "change"))
@@ -349,7 +370,9 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/history"): FakeNode.history,
     ("GET", "/licences"): FakeNode.list_licences,
     ("POST", "/licences"): FakeNode.install_licence,
-    ("GET", "/history/stored"): FakeNode.stored,
+    ("GET", "/history/stored"): FakeNode.stored_page,
+    ("GET", "/events"): FakeNode.list_stored,
+    ("GET", "/archives"): FakeNode.list_archives,
     ("GET", "/conflicts"): FakeNode.list_conflicts,
 }
 
