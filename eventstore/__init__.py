@@ -4,7 +4,14 @@ This package knows nothing of links, takeover or HTTP, and which origin wins a c
 is an argument. Programs may read a pair's history with these names when no node is up.
 """
 
-from eventstore.codec import FORMAT_VERSION
+from eventstore.checkpoint import (
+    CHECKPOINT_BYTES_MAX,
+    Checkpoint,
+    CheckpointRefused,
+    read_checkpoints,
+)
+from eventstore.codec import FORMAT_VERSION, digest_of
+from eventstore.comparing import Accusation, Bad, Judged, stored_at
 from eventstore.configuration import FOLD_VERSION, Configuration, Entry, Folded, Loss
 from eventstore.errors import (
     DamagedEvent,
@@ -60,11 +67,21 @@ from eventstore.signing import (
 from eventstore.source import Source
 from eventstore.store import BATCH_EVENT_COUNT_MAX, EventStore
 from eventstore.streams import Archive, Streams, Suitability, connect, display_url
+from eventstore.verifying import (
+    Verification,
+    VerifyReport,
+    Witness,
+    accusations,
+    accused_by,
+    verify,
+    verify_on,
+)
 from eventstore.version_vector import Order, compare
 
 __all__ = [
     "ACTOR_BYTES_MAX",
     "BATCH_EVENT_COUNT_MAX",
+    "CHECKPOINT_BYTES_MAX",
     "FOLD_VERSION",
     "FORMAT_VERSION",
     "KEY_BYTES_MAX",
@@ -73,9 +90,13 @@ __all__ = [
     "SIGNATURE_BYTES",
     "START",
     "VALUE_BYTES_MAX",
+    "Accusation",
     "Archive",
     "ArchivedEvent",
+    "Bad",
     "Change",
+    "Checkpoint",
+    "CheckpointRefused",
     "Configuration",
     "DamagedEvent",
     "Delete",
@@ -90,6 +111,7 @@ __all__ = [
     "Head",
     "InvalidEntry",
     "JsonValue",
+    "Judged",
     "KeyRefused",
     "Kind",
     "Leaving",
@@ -117,13 +139,23 @@ __all__ = [
     "Streams",
     "Suitability",
     "UnsuitableStore",
+    "Verification",
+    "VerifyReport",
+    "Witness",
     "WritesFrozen",
+    "accusations",
+    "accused_by",
     "check_key",
     "check_text",
     "compare",
     "connect",
+    "digest_of",
     "display_url",
     "read_archived",
+    "read_checkpoints",
     "read_history",
     "read_losses",
+    "stored_at",
+    "verify",
+    "verify_on",
 ]
