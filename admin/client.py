@@ -6,7 +6,7 @@ an operator can do. Nothing is retried: whether to ask again is the caller's dec
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import quote
 
 import attrs
@@ -25,6 +25,7 @@ from admin.replies import (
     SwitchReport,
     Takeover,
 )
+from admin.verify_replies import StoredHeads, VerifyPage
 
 _PAGE_COUNT = 1000
 _PAGE_COUNT_LARGE_VALUES = 100
@@ -188,6 +189,30 @@ class NodeClient:
         """
         path = f"/conflicts/{quote(lost, safe='')}/restore"
         return self._ask("POST", path, reason=reason).text("id")
+
+    def verify(self, *, archives: bool) -> Iterator[VerifyPage]:
+        """Verify what both nodes have stored, page by page; the last page has the outcome."""
+        after: str | None = None
+        while True:
+            query = {"after": after, "archives": "true" if archives else "false"}
+            page = VerifyPage.from_reply(self._ask("GET", "/verify", query=query))
+            yield page
+            if page.next is None:
+                return
+            if page.next == after:
+                raise ReplyUnclear("GET /verify: a page leads to itself")
+            after = page.next
+
+    def stored_heads(
+        self, at: Sequence[tuple[str, str]] = (), *, compare: bool = True
+    ) -> StoredHeads:
+        """Where the streams end; the digests, in each copy, of events by origin and id."""
+        query = {
+            "at": ",".join(f"{origin}={event_id}" for origin, event_id in at) or None
+        }
+        query["compare"] = "true" if compare else "false"
+        reply = self._ask("GET", "/verify/heads", query=query)
+        return StoredHeads.from_reply(reply, len(at))
 
     def _pages(self, path: str, query: Mapping[str, str | None]) -> Iterator[Fields]:
         after: str | None = None

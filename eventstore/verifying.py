@@ -25,14 +25,16 @@ from eventstore.comparing import (
     step,
     stored_at,
 )
+from eventstore.errors import DamagedEvent
 from eventstore.event import START, Event, EventId, JsonValue, Origin
 from eventstore.memory import Head, Stored
 from eventstore.source import Source
-from eventstore.verification import Fault, Walked, walked_on
+from eventstore.verification import FAULT_TEXT_MAX, Fault, Walked, walked_on
 
 ORIGINS: Final = (Origin("master"), Origin("standby"))
-BAD_ARCHIVE_COUNT_MAX: Final = 20
+BAD_ARCHIVE_COUNT_MAX: Final = 8
 """Of more bad archives only the number is told."""
+_ARCHIVE_NAME_MAX: Final = 120
 STEP_BYTES_MAX: Final = 8 * 1024 * 1024
 
 
@@ -307,8 +309,6 @@ def accusations(
     """
     found = []
     for witness in remembered:
-        if witness.head.id == START:
-            continue  # That a stream was empty says nothing of it now.
         stored = [stored_at(s, witness.origin, witness.head.id) for s in sources]
         digests = [None if s is None else codec.digest_of(s[1]) for s in stored]
         found += accused_by(progress, witness, digests)
@@ -321,6 +321,8 @@ def accused_by(
     """What `witness` says, given the digest of the event in each copy; None: not there."""
     compared = progress.compared[ORIGINS.index(witness.origin)]
     wanted = witness.head.id
+    if wanted == START:
+        return []  # That a stream was empty says nothing of it now.
     there = [digest == witness.head.digest for digest in digests]
     found = []
     for copy, digest in enumerate(digests):
@@ -392,7 +394,13 @@ def _archive_on(
     assert progress.archive is not None
     copy, name, walked = progress.archive
     source = sources[copy]
-    kept = source.archives() if isinstance(source, HasArchives) else []
+    try:
+        kept = _archives(source)
+    except DamagedEvent as error:
+        bad = copy, "the list of archives", Fault(None, str(error)[:FAULT_TEXT_MAX])
+        is_last = copy + 1 == len(sources)
+        now = attrs.evolve(progress, archive=None if is_last else (copy + 1, "", None))
+        return _with_bad_archive(now, bad), 0
     if walked is None:
         following = [a for a in kept if a.name > name]
         if not following:
@@ -429,13 +437,26 @@ def _archive_done(progress: Verification, fault: Fault | None) -> Verification:
     copy, name, _ = progress.archive
     count = progress.archive_count + 1
     progress = attrs.evolve(progress, archive=(copy, name, None), archive_count=count)
-    if fault is None:
-        return progress
+    return (
+        progress if fault is None else _with_bad_archive(progress, (copy, name, fault))
+    )
+
+
+def _with_bad_archive(
+    progress: Verification, bad: tuple[int, str, Fault]
+) -> Verification:
     kept = progress.bad_archives
     if len(kept) < BAD_ARCHIVE_COUNT_MAX:
-        kept = (*kept, (copy, name, fault))
+        kept = (*kept, bad)
     bad_count = progress.bad_archive_count + 1
     return attrs.evolve(progress, bad_archives=kept, bad_archive_count=bad_count)
+
+
+def _archives(source: Source) -> list[Archived]:
+    """Those with a name such as a node gives: the state of a walk must stay small."""
+    if not isinstance(source, HasArchives):
+        return []
+    return [a for a in source.archives() if len(a.name) <= _ARCHIVE_NAME_MAX]
 
 
 @attrs.frozen

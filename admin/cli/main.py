@@ -26,6 +26,7 @@ from admin.cli import (
     status_commands,
     switch_command,
     takeover_commands,
+    verify_command,
 )
 from admin.cli.global_options import options_first
 from admin.cli.output import Output, OutputClosed
@@ -73,6 +74,7 @@ replication_commands.add_to(app)
 history_command.add_to(app)
 conflicts_commands.add_to(app)
 key_commands.add_to(app)
+verify_command.add_to(app)
 
 _COMMAND_LINE_PROBLEM: type[Exception] = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
@@ -117,6 +119,7 @@ def main(
     stdout: TextIO | None = None,
     stderr: TextIO | None = None,
     sleep: Callable[[float], None] = time.sleep,
+    now_s: Callable[[], float] = time.time,  # noqa: TID251 - no decision of a node
     transport: httpx.BaseTransport | None = None,
 ) -> int:
     """Run one command and return its exit code; never raises, never shows a traceback.
@@ -129,6 +132,7 @@ def main(
         stdout=stdout or sys.stdout,
         stderr=stderr or sys.stderr,
         sleep=sleep,
+        now_s=now_s,
         transport=transport,
     )
     for stream in (world.stdout, world.stderr):

@@ -34,6 +34,8 @@ class World:
     stderr: TextIO
     sleep: Callable[[float], None]
     """Waits so many seconds."""
+    now_s: Callable[[], float]
+    """The wall clock, in seconds since 1970."""
     transport: httpx.BaseTransport | None
     """Carries requests instead of the network; None: the network."""
 

@@ -15,8 +15,10 @@ from eventstore import (
     Leaving,
     Loss,
     Origin,
+    Verification,
 )
 from node.roles import Role, State
+from node.verifying import StoredHeads, VerifyPage
 
 SwitchWhen = Literal["now", "idle"]
 
@@ -199,6 +201,24 @@ class ServedNode(Protocol):
 
         Raises:
             StoreUnavailable, DamagedEvent: while iterating.
+        """
+
+    def verify_page(
+        self, after: Verification | None, *, compare: bool, archives: bool
+    ) -> VerifyPage:
+        """Verify some pages behind `after`; None: from the begin.
+
+        Raises:
+            StoreUnavailable, UnsuitableStore.
+        """
+
+    def stored_heads(
+        self, at: Sequence[tuple[Origin, EventId]], *, compare: bool
+    ) -> StoredHeads:
+        """Where the streams end, and the digests of the events `at` in each copy.
+
+        Raises:
+            StoreUnavailable, UnsuitableStore.
         """
 
     def switch(

@@ -26,13 +26,19 @@ from eventstore import (
     NoSuchEntry,
     Origin,
     Put,
+    Verification,
     check_key,
+    digest_of,
+    stored_at,
+    verify_on,
 )
 from eventstore.codec import pack_value
 from eventstore.parting import Parting, leaving_with
 from node.http_api import ServedNode
 from node.http_api.served_node import SwitchWhen
 from node.roles import Role, State
+from node.verifying import StoredHeads, VerifyPage
+from tests.support.tampering import Copy, history
 
 ARCHIVE = "standby-resync-1767225600000-9"
 MASTER, STANDBY = Origin("master"), Origin("standby")
@@ -78,6 +84,8 @@ class FakeNode:
         self.events: list[Event] = []
         self.losses: list[Loss] = []
         """By the ids of the losers."""
+        self.copies = [Copy(history(6), page_count_max=4) for _ in range(2)]
+        """What is verified."""
         self.replicating = True
         self.paused = False
         self.told: dict[str, object] | None = None
@@ -224,6 +232,35 @@ class FakeNode:
             limit=limit,
         )
         return (ArchivedEvent(ARCHIVE, event) for event in found)
+
+    def verify_page(
+        self, after: Verification | None, *, compare: bool, archives: bool
+    ) -> VerifyPage:
+        self._wait()
+        copies = self.copies if compare else self.copies[:1]
+        start = after or Verification.start("office", len(copies), archives=archives)
+        return VerifyPage(
+            pair="office",
+            now=verify_on(start, copies, originals={MASTER: 0}, remembered=tuple),
+            names=["the master's Redis", "the standby's Redis"][: len(copies)],
+            total=12,
+            problem="",
+        )
+
+    def stored_heads(
+        self, at: Sequence[tuple[Origin, EventId]], *, compare: bool
+    ) -> StoredHeads:
+        self._wait()
+        copies = self.copies if compare else self.copies[:1]
+        found = [[stored_at(copy, *place) for copy in copies] for place in at]
+        return StoredHeads(
+            pair="office",
+            names=["the master's Redis", "the standby's Redis"][: len(copies)],
+            heads=self.copies[0].heads(),
+            digests=[
+                [None if s is None else digest_of(s[1]) for s in f] for f in found
+            ],
+        )
 
     def switch(
         self,
