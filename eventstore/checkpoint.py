@@ -78,11 +78,10 @@ class Checkpoint:
                 f"it names the key {str(named)[:20]!r}, not {key.fingerprint}"
             )
         try:
+            raw = bytes.fromhex(signature)
             # Of the bytes in the file: another spelling of the same was not signed.
-            is_signed = line == _packed({**fields, "signature": signature})
-            is_signed &= key.verifies(
-                bytes.fromhex(signature), _SIGNED + _packed(fields)
-            )
+            is_signed = line == _packed({**fields, "signature": raw.hex()})
+            is_signed &= key.verifies(raw, _SIGNED + _packed(fields))
         except (TypeError, ValueError):
             is_signed = False
         if not is_signed:

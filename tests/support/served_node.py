@@ -237,6 +237,7 @@ class FakeNode:
         self, after: Verification | None, *, compare: bool, archives: bool
     ) -> VerifyPage:
         self._wait()
+        compare = compare if after is None else after.copy_count > 1
         copies = self.copies if compare else self.copies[:1]
         start = after or Verification.start("office", len(copies), archives=archives)
         return VerifyPage(
