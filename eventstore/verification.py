@@ -8,22 +8,21 @@ its writer was made anew. What a later version wrote is counted; its place is ch
 
 from __future__ import annotations
 
-import hashlib
 import json
+import re
 from collections.abc import Sequence
-from functools import lru_cache
+from hashlib import sha256
 from typing import Any, Final
 
 import attrs
 import msgpack
+from msgpack import unpackb
 
 from eventstore import codec
-from eventstore.errors import DamagedEvent, InvalidEntry
+from eventstore.errors import DamagedEvent
 from eventstore.event import (
-    ACTOR_BYTES_MAX,
     KEY_BYTES_MAX,
     MS_MAX,
-    REASON_BYTES_MAX,
     START,
     VALUE_BYTES_MAX,
     Event,
@@ -31,7 +30,6 @@ from eventstore.event import (
     JsonValue,
     Kind,
     Origin,
-    check_key,
 )
 from eventstore.memory import Head, Stored
 
@@ -122,11 +120,8 @@ def walked_on(
 ) -> Walked:
     """`walked` with the events in `page` of the stream of `origin`, or up to its fault."""
     walk = _Walk(walked, origin, foreign)
-    for event_id, blob in page:
-        what = walk.take(event_id, blob)
-        if what is not None:
-            return attrs.evolve(walk.end(), fault=Fault(event_id, what))
-    return walk.end()
+    fault = walk.run(page)
+    return walk.end() if fault is None else attrs.evolve(walk.end(), fault=fault)
 
 
 class _Walk:
@@ -156,13 +151,78 @@ class _Walk:
             named_by=self._named_by,
         )
 
+    def run(self, page: Sequence[Stored]) -> Fault | None:
+        """Go on by a page; the fault that ended it, if one did.
+
+        One loop with all that most events need in local names: what it takes for good,
+        `take` would take too (tests/properties/test_quick_verification.py). All else is
+        left to that.
+        """
+        origin, foreign, is_canonical = self._origin, self._foreign, self._is_canonical
+        ms, n, digest, knew_text = self._ms, self._n, self._digest, self._knew_text
+        bytes_max = codec.EVENT_BYTES_MAX  # Nothing longer is decoded.
+        for event_id, blob in page:
+            event_ms, event_n = event_id
+            text, known = f"{event_ms}-{event_n}", ""
+            try:
+                (_, previous, own, stored_id, kind, key, packed, actor, reason, wall_ns,
+                 vector) = unpackb(blob if len(blob) <= bytes_max else b"")  # fmt: skip
+                slash = key.find("/")
+                known = vector[foreign] if len(vector) == 2 else "0-0"
+                is_good = (
+                    previous == digest
+                    and event_n == n + 1
+                    and ms <= event_ms <= MS_MAX
+                    and blob[0] == _ARRAY_OF_11
+                    and blob[1] == codec.FORMAT_VERSION
+                    and own == origin
+                    and stored_id == vector[origin] == text
+                    and len(vector) <= 2
+                    and kind in _CHANGES
+                    # So that none of the texts is over its limit.
+                    and len(blob) - len(packed) <= KEY_BYTES_MAX
+                    and 0 < slash < len(key) - 1
+                    and key.isprintable()
+                    and type(key) is type(actor) is type(reason) is str
+                    and type(packed) is bytes
+                    and type(wall_ns) is int
+                    and (packed == codec.NOTHING or is_canonical(packed))
+                    and (known == knew_text or self._learns(event_id, known))
+                )
+            except Exception:  # noqa: BLE001  `codec.decode` tells which of the many
+                is_good = False
+            if is_good:
+                digest = sha256(blob).digest()
+                ms, n = event_ms, event_n
+                knew_text = known
+                continue
+            self._count += n - self._n
+            self._ms, self._n, self._digest = ms, n, digest
+            what = self.take(event_id, blob)
+            if what is not None:
+                return Fault(event_id, what)
+            ms, n, digest, knew_text = self._ms, self._n, self._digest, self._knew_text
+        self._count += n - self._n
+        self._ms, self._n, self._digest = ms, n, digest
+        return None
+
+    def _learns(self, event_id: EventId, text: str) -> bool:
+        """Whether the writer had learnt of a newer event of the other stream."""
+        seen = EventId.parse(text)
+        if seen < self._knew or seen.ms > MS_MAX:
+            return False
+        self._knew, self._knew_text = seen, text
+        if seen > self._named:
+            self._named, self._named_by = seen, event_id
+        return True
+
     def take(self, event_id: EventId, blob: bytes) -> str | None:
         """Go on by one event; what is wrong with it, if anything is."""
         ms, n = event_id
         fields: Any = None
         if len(blob) <= codec.EVENT_BYTES_MAX:
             try:
-                fields = msgpack.unpackb(blob)
+                fields = unpackb(blob)
             except Exception:  # noqa: BLE001  `codec.decode` tells which of the many
                 fields = None
         if type(fields) is not list or len(fields) < 2:
@@ -174,92 +234,41 @@ class _Walk:
         if ms < self._ms or ms > MS_MAX:
             return f"its time cannot follow that of {self._ms}-{self._n}"
         if fields[0] == codec.FORMAT_VERSION and type(fields[0]) is int:
-            what = self._known_format(event_id, blob, fields)
+            what = self._known_format(event_id, blob)
             if what is not None:
                 return what
         elif type(fields[0]) is int and fields[0] > codec.FORMAT_VERSION:
             self._later_count += 1
         else:
             return f"its format version is {fields[0]!r}"[:FAULT_TEXT_MAX]
-        self._digest = hashlib.sha256(blob).digest()
+        self._digest = sha256(blob).digest()
         self._ms, self._n = ms, n
         self._count += 1
         return None
 
-    def _known_format(
-        self, event_id: EventId, blob: bytes, fields: list[Any]
-    ) -> str | None:
-        vector = self._quickly(event_id, fields)
-        kind, is_anew = fields[4] if len(fields) > 4 else None, len(fields) == 12
-        if vector is None:
-            # Rare, or wrong: the one who reads events for a living tells.
-            event = codec.readable(self._origin, event_id, blob)
-            if event is None:
-                return self._why(event_id, blob)
-            vector = {origin: str(seen) for origin, seen in event.vector.items()}
-            kind = event.kind
+    def _known_format(self, event_id: EventId, blob: bytes) -> str | None:
+        event = codec.readable(self._origin, event_id, blob)
+        if event is None:
+            return self._why(event_id, blob)
+        vector = event.vector
         strange = vector.keys() - {self._origin, self._foreign}
         if strange:
             return f"its vector names {sorted(strange)[0]!r}, no stream of the pair"[
                 :200
             ]
-        text = vector.get(self._foreign, "0-0")
-        if text == self._knew_text:
-            return None
-        seen = EventId.parse(text)
+        seen = vector.get(self._foreign, START)
         if seen > self._named:
             self._named, self._named_by = seen, event_id
         if seen < self._knew:
-            if is_anew:
+            if event.recovered is not None:
                 return None
-            if kind not in _MEMORY_IS_NEW:
+            if event.kind not in _MEMORY_IS_NEW:
                 return (
                     f"it knew {seen} of stream {self._foreign!r}, and the event before it "
                     f"knew {self._knew} already"
                 )
-        self._knew, self._knew_text = seen, text
+        self._knew, self._knew_text = seen, str(seen)
         return None
-
-    def _quickly(self, event_id: EventId, fields: list[Any]) -> dict[str, str] | None:
-        """The vector of an event that is surely right; None: look closer.
-
-        What this takes, `codec.decode` must take: tests/properties/test_quick_verification.py.
-        """
-        if len(fields) != 11:
-            return None
-        (_, _, own, stored_id, kind, key, packed, actor, reason, wall_ns, vector) = (
-            fields
-        )
-        text = f"{event_id[0]}-{event_id[1]}"
-        if (
-            own != self._origin
-            or stored_id != text
-            or type(kind) is not str
-            or len(kind) > 64
-            or type(key) is not str
-            or len(key) > KEY_BYTES_MAX
-            or type(actor) is not str
-            or len(actor) > ACTOR_BYTES_MAX
-            or type(reason) is not str
-            or len(reason) > REASON_BYTES_MAX
-            or type(wall_ns) is not int
-            or type(packed) is not bytes
-            or type(vector) is not dict
-            or len(vector) > 2
-            or vector.get(self._origin) != text
-        ):
-            return None
-        if len(vector) == 2:
-            known = vector.get(self._foreign)
-            if type(known) is not str or (
-                known != self._knew_text and not _is_id(known)
-            ):
-                return None
-        if kind in _CHANGES and not _is_key(key):
-            return None
-        if packed != codec.NOTHING and not self._is_canonical(packed):
-            return None
-        return vector
 
     def _why(self, event_id: EventId, blob: bytes) -> str:
         try:
@@ -294,7 +303,11 @@ class _Canonical:
         if len(packed) > VALUE_BYTES_MAX or b"\xda" in packed or b"\xdb" in packed:
             return False  # With a text of 256 bytes or more, which may be a name.
         try:
-            value = msgpack.unpackb(packed)
+            if 0x80 <= packed[0] <= 0x8F and _NOT_FLAT(packed, 1) is None:
+                # An object of a few short texts, integers, true, false and null.
+                found = unpackb(packed)
+                return list(found) == sorted(found) and self._pack(found) == packed
+            value = unpackb(packed)
             if self._pack(value) != packed:
                 return False
             if type(value) is dict:
@@ -311,22 +324,9 @@ class _Canonical:
             return False
 
 
+_ARRAY_OF_11: Final = 0x9B
+_NOT_FLAT: Final = re.compile(rb"[\x80-\x9f\xc1\xc4-\xcb\xd4-\xd8\xda-\xdf]").search
+"""A byte that is in every packed value with arrays, further objects, bytes, floats, ..."""
 _PLAIN: Final = frozenset({str, int, bool, type(None)})
 _NESTED_COUNT_MAX: Final = 32
 """More brackets than this may be deeper than a value may be."""
-
-
-@lru_cache(maxsize=4096)
-def _is_key(key: str) -> bool:
-    try:
-        check_key(key)
-    except InvalidEntry:
-        return False
-    return True
-
-
-def _is_id(text: str) -> bool:
-    try:
-        return EventId.parse(text).ms <= MS_MAX
-    except ValueError:
-        return False
