@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 import redis
 
 from eventstore import (
     EventId,
     Head,
+    StoreUnavailable,
     Streams,
     Verification,
     VerifyReport,
     Witness,
+    connect,
     verify,
     verify_on,
 )
 from eventstore.memory import Stored
+from node.roles import Role, State
+from node.runtime import View
+from node.verifying import Verifying
 from tests.contracts.conftest import Connect
 from tests.contracts.convergence import exchange
 from tests.contracts.nodes import Clock, Node
@@ -207,3 +213,78 @@ def test_a_node_that_lost_its_memory_may_know_less(master: Node, standby: Node) 
         exchange(master, standby)
     assert verify(master.streams, standby.streams).is_whole
     assert verify(master.streams).streams[1].origin == STANDBY
+
+
+# With what a running node remembers.
+
+
+def verifying(master: Node, standby: Node) -> Verifying:
+    return Verifying(
+        pair=PAIR,
+        role=Role.MASTER,
+        store=master.store,
+        streams=master.streams,
+        connect_to_peers=standby.source,
+        view=lambda: View(state=State.PASSIVE),
+    )
+
+
+def looked_at(found: Verifying) -> VerifyReport:
+    return found.report(compare=True, archives=True, watch=lambda _: None)
+
+
+@pytest.fixture
+def written(master: Node, standby: Node) -> list[Stored]:
+    """What the master wrote; both have it, and no event of the standby knew the last."""
+    for n in range(6):
+        master.put("users/a", {"extension": str(n)})
+        exchange(master, standby)
+    return master.stored()
+
+
+def test_what_a_node_remembers_tells_that_its_redis_was_changed(
+    master: Node, standby: Node, written: list[Stored]
+) -> None:
+    assert looked_at(verifying(master, standby)).is_whole
+    rewrite(master.client, master.streams, tampering.re_made(written, 3))
+    found = looked_at(verifying(master, standby)).streams[0]
+    assert found.verdict == (
+        "the copy in the master's Redis is bad; the one in the standby's Redis is whole"
+    )
+    assert [(b.copy, b.id) for b in found.bad] == [
+        ("the master's Redis", written[2][0])
+    ]
+    assert "the running master has it with another digest" in found.bad[0].what
+
+
+def test_a_redis_that_lost_its_end_is_told_by_the_copy_of_it(
+    master: Node, standby: Node, written: list[Stored]
+) -> None:
+    rewrite(master.client, master.streams, written[:4])
+    found = looked_at(verifying(master, standby)).streams[0]
+    assert found.verdict.startswith("the copy in the master's Redis is bad")
+    rewrite(master.client, master.streams, written)
+    rewrite(standby.client, standby.streams, written[:4])
+    found = looked_at(verifying(master, standby)).streams[0]
+    assert (found.is_whole, found.lag) == (
+        True,
+        "the copy in the standby's Redis is 2 events behind",
+    )
+
+
+def test_a_peer_that_cannot_be_asked_is_told_and_the_own_copy_is_verified(
+    master: Node, standby: Node, written: list[Stored]
+) -> None:
+    def nobody() -> Streams:
+        client = connect("redis://127.0.0.1:1/0", password=None, timeout_s=1.0)
+        return Streams(client, PAIR, name="the peer's Redis")
+
+    alone = attrs.evolve(verifying(master, standby), connect_to_peers=nobody)
+    report = looked_at(alone)
+    assert report.is_whole
+    assert "the peer's Redis cannot be reached" in report.problem
+    assert list(report.streams[0].heads) == ["the master's Redis"]
+    begun = verifying(master, standby).page(None, compare=True, archives=True)
+    with pytest.raises(StoreUnavailable, match="cannot go on"):
+        alone.page(begun.now, compare=True, archives=True)
+    assert alone.heads([], compare=True).heads[MASTER].id == written[-1][0]
