@@ -67,16 +67,10 @@ from eventstore.signing import (
 from eventstore.source import Source
 from eventstore.store import BATCH_EVENT_COUNT_MAX, EventStore
 from eventstore.streams import Archive, Streams, Suitability, connect, display_url
-from eventstore.verifying import (
-    Verification,
-    VerifyReport,
-    Witness,
-    accusations,
-    accused_by,
-    verify,
-    verify_on,
-)
+from eventstore.verified import Verification, VerifyReport, Witness
+from eventstore.verifying import verify, verify_on
 from eventstore.version_vector import Order, compare
+from eventstore.witnesses import accusations, accused_by
 
 __all__ = [
     "ACTOR_BYTES_MAX",

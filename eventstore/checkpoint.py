@@ -22,7 +22,7 @@ from eventstore.errors import EventStoreError
 from eventstore.event import EventId, JsonValue, Origin
 from eventstore.memory import Head
 from eventstore.signing import PrivateKey, PublicKey
-from eventstore.verifying import ORIGINS, Witness
+from eventstore.verified import ORIGINS, Witness
 
 CHECKPOINT_BYTES_MAX: Final = 4096
 """Limit of a line; one has about 600 bytes."""
