@@ -70,7 +70,7 @@ def known_and_gone(
             if stored_at(sources[copy], foreign, walked.named) is None:
                 what = (
                     f"event {walked.named_by} of stream {knowing!r} knew {walked.named}, "
-                    "which is not there: removed, or made anew"
+                    "which is not there: lost, removed, or made anew"
                 )
                 found.append(Accusation(foreign, copy, Fault(None, what)))
     return found

@@ -9,6 +9,7 @@ import redis
 from eventstore import (
     EventId,
     Head,
+    ResyncOrder,
     StoreUnavailable,
     Streams,
     Verification,
@@ -200,6 +201,32 @@ def test_a_list_of_archives_that_is_none_is_told(replaced: Node) -> None:
     replaced.client.hset(f"netphone:{{{PAIR}}}:archives", "master-x", "no id")
     report = verify(replaced.streams)
     assert list(report.bad_archives) == ["the list of archives"]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_what_a_resync_archived_is_as_much_as_it_told(
+    master: Node, standby: Node, n: int
+) -> None:
+    exchange(master, standby)
+    for k in range(3):
+        standby.put("users/a", k)
+    standby.store.resync(
+        master.streams,
+        ResyncOrder(
+            actor="jane", reason="", discard=True, anyway=False, note={}, kept=()
+        ),
+        watch=lambda _: True,
+    )
+    exchange(master, standby)
+    report = verify(master.streams, standby.streams)
+    assert report.is_whole, report
+    assert (report.archive_count, report.archived_count) == (1, 3)
+    (archive,) = standby.streams.archives()
+    key = f"netphone:{{{PAIR}}}:archive:{archive.name}"
+    stored = standby.streams.read_archive(archive.name, EventId(0, 0), 10)
+    standby.client.xdel(key, str(stored[n - 1][0]))
+    report = verify(master.streams, standby.streams)
+    assert list(report.bad_archives) == [archive.name]
 
 
 # What nodes do by themselves is whole.
