@@ -26,6 +26,7 @@ from admin.replies import (
     SwitchReport,
     Takeover,
 )
+from admin.verify_replies import StoredHeads, VerifyPage
 
 _PAGE_COUNT = 1000
 _PAGE_COUNT_LARGE_VALUES = 100
@@ -241,6 +242,30 @@ class NodeClient:
         """Remove a licence at the master and return the id of the event."""
         path = "/licences" + _path_part(licence_id)
         return self._ask("DELETE", path, reason=reason).text("id")
+
+    def verify(self, *, archives: bool) -> Iterator[VerifyPage]:
+        """Verify what both nodes have stored, page by page; the last page has the outcome."""
+        after: str | None = None
+        while True:
+            query = {"after": after, "archives": "true" if archives else "false"}
+            page = VerifyPage.from_reply(self._ask("GET", "/verify", query=query))
+            yield page
+            if page.next is None:
+                return
+            if page.next == after:
+                raise ReplyUnclear("GET /verify: a page leads to itself")
+            after = page.next
+
+    def stored_heads(
+        self, at: Sequence[tuple[str, str]] = (), *, compare: bool = True
+    ) -> StoredHeads:
+        """Where the streams end; the digests, in each copy, of events by origin and id."""
+        query = {
+            "at": ",".join(f"{origin}={event_id}" for origin, event_id in at) or None
+        }
+        query["compare"] = "true" if compare else "false"
+        reply = self._ask("GET", "/verify/heads", query=query)
+        return StoredHeads.from_reply(reply, len(at))
 
     def _pages(
         self, path: str, query: Mapping[str, str | Sequence[str] | None]

@@ -8,7 +8,14 @@ from eventstore.bundle import Bundle
 from eventstore.bundle_check import CheckedChain, check_bundle
 from eventstore.bundle_format import Chain, Header, Held, Trailer
 from eventstore.bundle_writer import write_bundle
-from eventstore.codec import FORMAT_VERSION
+from eventstore.checkpoint import (
+    CHECKPOINT_BYTES_MAX,
+    Checkpoint,
+    CheckpointRefused,
+    read_checkpoints,
+)
+from eventstore.codec import FORMAT_VERSION, digest_of
+from eventstore.comparing import Accusation, Bad, Judged, stored_at
 from eventstore.configuration import FOLD_VERSION, Configuration, Entry, Folded, Loss
 from eventstore.errors import (
     DamagedBundle,
@@ -92,11 +99,15 @@ from eventstore.signing import (
 from eventstore.source import Source
 from eventstore.store import BATCH_EVENT_COUNT_MAX, EventStore
 from eventstore.streams import Archive, Streams, Suitability, connect, display_url
+from eventstore.verified import Verification, VerifyReport, Witness
+from eventstore.verifying import verify, verify_on
 from eventstore.version_vector import Order, compare
+from eventstore.witnesses import accusations, accused_by
 
 __all__ = [
     "ACTOR_BYTES_MAX",
     "BATCH_EVENT_COUNT_MAX",
+    "CHECKPOINT_BYTES_MAX",
     "FOLD_VERSION",
     "FORMAT_VERSION",
     "KEY_BYTES_MAX",
@@ -109,12 +120,16 @@ __all__ = [
     "SIGNATURE_BYTES",
     "START",
     "VALUE_BYTES_MAX",
+    "Accusation",
     "Archive",
     "ArchivedEvent",
+    "Bad",
     "Bundle",
     "Chain",
     "Change",
     "CheckedChain",
+    "Checkpoint",
+    "CheckpointRefused",
     "Configuration",
     "DamagedBundle",
     "DamagedEvent",
@@ -136,6 +151,7 @@ __all__ = [
     "InvalidLicence",
     "Joined",
     "JsonValue",
+    "Judged",
     "KeepingSource",
     "KeyRefused",
     "Kind",
@@ -169,7 +185,12 @@ __all__ = [
     "Suitability",
     "Trailer",
     "UnsuitableStore",
+    "Verification",
+    "VerifyReport",
+    "Witness",
     "WritesFrozen",
+    "accusations",
+    "accused_by",
     "check_bundle",
     "check_key",
     "check_text",
@@ -177,10 +198,12 @@ __all__ = [
     "closed_ends",
     "compare",
     "connect",
+    "digest_of",
     "display_url",
     "export_events",
     "least",
     "read_archived",
+    "read_checkpoints",
     "read_history",
     "read_history_lines",
     "read_licence",
@@ -189,5 +212,8 @@ __all__ = [
     "read_stored",
     "sign_licence",
     "signed_bytes",
+    "stored_at",
+    "verify",
+    "verify_on",
     "write_bundle",
 ]

@@ -28,6 +28,7 @@ from admin.cli import (
     status_commands,
     switch_command,
     takeover_commands,
+    verify_command,
 )
 from admin.cli.global_options import options_first
 from admin.cli.output import Output, OutputClosed
@@ -78,6 +79,7 @@ conflicts_commands.add_to(app)
 key_commands.add_to(app)
 licence_commands.add_to(app)
 audit_commands.add_to(app)
+verify_command.add_to(app)
 
 _COMMAND_LINE_PROBLEM: type[Exception] = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
@@ -122,6 +124,7 @@ def main(
     stdout: TextIO | None = None,
     stderr: TextIO | None = None,
     sleep: Callable[[float], None] = time.sleep,
+    now_ns: Callable[[], int] = time.time_ns,  # noqa: TID251 - no decision of a node
     transport: httpx.BaseTransport | None = None,
 ) -> int:
     """Run one command and return its exit code; never raises, never shows a traceback.
@@ -134,6 +137,7 @@ def main(
         stdout=stdout or sys.stdout,
         stderr=stderr or sys.stderr,
         sleep=sleep,
+        now_ns=now_ns,
         transport=transport,
     )
     for stream in (world.stdout, world.stderr):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import math
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO, TextIO
@@ -35,7 +34,7 @@ class World:
     stderr: TextIO
     sleep: Callable[[float], None]
     """Waits so many seconds."""
-    now_ns: Callable[[], int] = time.time_ns  # noqa: TID251 - for people, never for order
+    now_ns: Callable[[], int]
     """The wall clock, in nanoseconds since 1970."""
     transport: httpx.BaseTransport | None
     """Carries requests instead of the network; None: the network."""

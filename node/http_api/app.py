@@ -19,6 +19,7 @@ from node.http_api.refusals import FORESEEN, answer
 from node.http_api.request_values import refuse_unknown_parameters
 from node.http_api.served_node import ServedNode
 from node.http_api.stored import stored
+from node.http_api.verify import verify
 from node.version import VERSION
 
 _ABOUT = """One node of a pair of telephone servers.
@@ -51,6 +52,7 @@ def create_app(node: ServedNode, config: NodeConfig, limits: Limits) -> FastAPI:
     app.include_router(history(node, lanes), dependencies=closed)
     app.include_router(stored(node, lanes), dependencies=closed)
     app.include_router(events(node, lanes), dependencies=closed)
+    app.include_router(verify(node, lanes), dependencies=closed)
     app.include_router(conflicts(node, lanes), dependencies=closed)
     app.include_router(licences(node, lanes), dependencies=closed)
     for error in FORESEEN:

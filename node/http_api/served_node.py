@@ -19,9 +19,11 @@ from eventstore import (
     Origin,
     Source,
     Stored,
+    Verification,
 )
 from node.licences import Validity
 from node.roles import Role, State
+from node.verifying import StoredHeads, VerifyPage
 
 SwitchWhen = Literal["now", "idle"]
 
@@ -230,6 +232,24 @@ class ServedNode(Protocol):
 
         Raises:
             StoreUnavailable, DamagedEvent.
+        """
+
+    def verify_page(
+        self, after: Verification | None, *, compare: bool, archives: bool
+    ) -> VerifyPage:
+        """Verify some pages behind `after`; None: from the begin.
+
+        Raises:
+            StoreUnavailable, UnsuitableStore.
+        """
+
+    def stored_heads(
+        self, at: Sequence[tuple[Origin, EventId]], *, compare: bool
+    ) -> StoredHeads:
+        """Where the streams end, and the digests of the events `at` in each copy.
+
+        Raises:
+            StoreUnavailable, UnsuitableStore.
         """
 
     def switch(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from eventstore import Event, Origin, codec
+from eventstore import Event, Origin, codec, verify
 from tests.contracts.nodes import Node, entries_of
 from tests.support import oracle
-from tests.support.histories import MASTER, ORIGINS
+from tests.support.histories import MASTER, ORIGINS, STANDBY
 
 
 def events(node: Node, origin: Origin) -> list[Event]:
@@ -28,8 +28,13 @@ def exchange(master: Node, standby: Node) -> None:
         standby.pull(master)
 
 
-def check(master: Node, standby: Node, acknowledged: Sequence[Event]) -> None:
-    """Both have everything once, agree, and hold what the oracle says, also after a restart."""
+def check(
+    master: Node, standby: Node, acknowledged: Sequence[Event], *, is_whole: bool = True
+) -> None:
+    """Both have everything once, agree, and hold what the oracle says, also after a restart.
+
+    `is_whole`: whether a verification finds nothing; it does where events are lost for good.
+    """
     exchange(master, standby)
     for node in (master, standby):
         for origin in ORIGINS:
@@ -47,5 +52,7 @@ def check(master: Node, standby: Node, acknowledged: Sequence[Event]) -> None:
         assert not node.client.keys("*temporary*")
     assert master.store.snapshot.digest == standby.store.snapshot.digest
     assert entries_of(master.store) == entries_of(standby.store)
+    report = verify(master.streams, standby.streams, originals={MASTER: 0, STANDBY: 1})
+    assert report.is_whole is is_whole, report
     for origin in ORIGINS:
         assert master.stored(origin) == standby.stored(origin)

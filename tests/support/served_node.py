@@ -31,8 +31,12 @@ from eventstore import (
     Put,
     Source,
     Stored,
+    Verification,
     check_key,
+    digest_of,
     read_licence,
+    stored_at,
+    verify_on,
 )
 from eventstore.codec import encode_event, pack_value
 from eventstore.parting import Parting, leaving_with
@@ -41,6 +45,8 @@ from node.http_api import ServedNode
 from node.http_api.served_node import SwitchWhen
 from node.licences import Licences, Validity, validity
 from node.roles import Role, State
+from node.verifying import StoredHeads, VerifyPage
+from tests.support.tampering import Copy, history
 
 ARCHIVE = "standby-resync-1767225600000-9"
 MASTER, STANDBY = Origin("master"), Origin("standby")
@@ -88,6 +94,8 @@ class FakeNode:
         """Stored events, by origin or archive."""
         self.losses: list[Loss] = []
         """By the ids of the losers."""
+        self.copies = [Copy(history(6), page_count_max=4) for _ in range(2)]
+        """What is verified."""
         self.replicating = True
         self.paused = False
         self.told: dict[str, object] | None = None
@@ -276,6 +284,36 @@ class FakeNode:
         self._wait()
         names = sorted(set(self.blobs) - {MASTER, STANDBY})
         return [Archive(name, self.blobs[name][-1][0]) for name in names]
+
+    def verify_page(
+        self, after: Verification | None, *, compare: bool, archives: bool
+    ) -> VerifyPage:
+        self._wait()
+        compare = compare if after is None else after.copy_count > 1
+        copies = self.copies if compare else self.copies[:1]
+        start = after or Verification.start("office", len(copies), archives=archives)
+        return VerifyPage(
+            pair="office",
+            now=verify_on(start, copies, originals={MASTER: 0}, remembered=tuple),
+            names=["the master's Redis", "the standby's Redis"][: len(copies)],
+            total=12,
+            problem="",
+        )
+
+    def stored_heads(
+        self, at: Sequence[tuple[Origin, EventId]], *, compare: bool
+    ) -> StoredHeads:
+        self._wait()
+        copies = self.copies if compare else self.copies[:1]
+        found = [[stored_at(copy, *place) for copy in copies] for place in at]
+        return StoredHeads(
+            pair="office",
+            names=["the master's Redis", "the standby's Redis"][: len(copies)],
+            heads=self.copies[0].heads(),
+            digests=[
+                [None if s is None else digest_of(s[1]) for s in f] for f in found
+            ],
+        )
 
     def switch(
         self,
