@@ -223,6 +223,11 @@ def read(world: World) -> None:
     assert world.master.store.event(first.origin, first.id) == first
 
 
+def note(world: World) -> None:
+    world.master.streams.put_note("grace", b"new")
+    assert world.master.streams.note("grace") == b"new"
+
+
 def write_what_may_leave(world: World) -> None:
     """The master alone has it, and nobody was told that it is kept."""
     peer_writes(world)
@@ -284,6 +289,7 @@ SCENARIOS = {
         resynchronise_without_answer, write_what_may_leave
     ),
     "read": Scenario(read, recover_a_branch),
+    "note": Scenario(note),
 }
 
 
