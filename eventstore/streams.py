@@ -378,13 +378,18 @@ class Streams:
     # Notes: each is one string, replaced as a whole.
 
     def note(self, name: str) -> bytes | None:
-        """What was noted as `name`; None: nothing, or more than `NOTE_BYTES_MAX`.
+        """What was noted as `name`; None: nothing, or what cannot have been noted.
 
         Raises:
             StoreUnavailable: Redis did not answer.
         """
         key = self._note(name)
-        reply = self._call(lambda: self._client.getrange(key, 0, NOTE_BYTES_MAX))
+        try:
+            reply = self._call(lambda: self._client.getrange(key, 0, NOTE_BYTES_MAX))
+        except StoreRefused as error:
+            if "WRONGTYPE" in str(error):
+                return None
+            raise
         found = cast(bytes, reply)
         return found if 0 < len(found) <= NOTE_BYTES_MAX else None
 

@@ -108,7 +108,11 @@ class LicenceWatch:
         self._thread = threading.Thread(target=self._run, name="grace", daemon=True)
 
     def open(self) -> None:
-        """Go on with what earlier processes counted; the store is open."""
+        """Go on with what earlier processes counted; the store is open.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
         if not self._counts:
             return
         lapsed, restored = (
@@ -214,10 +218,10 @@ class LicenceWatch:
         self._saved, self._save_failed = count, False
 
     def _noted(self) -> Count | None:
+        text = self._streams.note(NOTE)
         try:
-            text = self._streams.note(NOTE)
             return None if text is None else Count.from_value(json.loads(text))
-        except (EventStoreError, ValueError, RecursionError):
+        except (ValueError, RecursionError):
             return None  # Whatever is there instead: it is written anew.
 
     def _told_at_start(self, now: Reading) -> Count | None:

@@ -223,6 +223,11 @@ def read(world: World) -> None:
     assert world.master.store.event(first.origin, first.id) == first
 
 
+def note(world: World) -> None:
+    world.master.streams.put_note("grace", b"new")
+    assert world.master.streams.note("grace") == b"new"
+
+
 def write_what_may_leave(world: World) -> None:
     """The master alone has it, and nobody was told that it is kept."""
     peer_writes(world)
@@ -307,6 +312,7 @@ SCENARIOS = {
     "write a snapshot, one answer lost": Scenario(write_a_snapshot_without_answer),
     "start with a snapshot": Scenario(start, keep_foreign_bytes),
     "read": Scenario(read, recover_a_branch),
+    "note": Scenario(note),
 }
 
 

@@ -195,7 +195,7 @@ def test_only_where_the_clock_is_vouched_for(machine: Machine, master: Node) -> 
     master.put("users/a", 1)
     machine.node.pull(master)
     machine.node.client.delete(NOTE_KEY)
-    machine.now = attrs.evolve(machine.now, synchronised=False)
+    machine.now = attrs.evolve(machine.now, wall_ns=NOON_NS, synchronised=False)
     machine.start()
     assert machine.days_left == pytest.approx(18.0)
 
