@@ -4,6 +4,7 @@ This package knows nothing of links, takeover or HTTP, and which origin wins a c
 is an argument. Programs may read a pair's history with these names when no node is up.
 """
 
+from eventstore.blame import Blame, Changed
 from eventstore.codec import FORMAT_VERSION
 from eventstore.configuration import FOLD_VERSION, Configuration, Entry, Folded, Loss
 from eventstore.errors import (
@@ -13,6 +14,7 @@ from eventstore.errors import (
     InvalidEntry,
     NoSuchConflict,
     NoSuchEntry,
+    NoSuchPoint,
     ResyncRefused,
     SecondWriter,
     StoreRefused,
@@ -39,6 +41,7 @@ from eventstore.event import (
     check_key,
     check_text,
 )
+from eventstore.explanation import Explanation
 from eventstore.history import (
     ArchivedEvent,
     Filter,
@@ -48,6 +51,16 @@ from eventstore.history import (
 )
 from eventstore.memory import Head, Snapshot
 from eventstore.parting import Leaving
+from eventstore.replay import (
+    Difference,
+    Replayed,
+    Until,
+    Watch,
+    diff,
+    read_blame,
+    read_explanation,
+    replay,
+)
 from eventstore.replication import Progress, Replication, Replicator
 from eventstore.resync import Resynced, ResyncOrder
 from eventstore.signing import (
@@ -60,7 +73,15 @@ from eventstore.signing import (
 from eventstore.source import Source
 from eventstore.store import BATCH_EVENT_COUNT_MAX, EventStore
 from eventstore.streams import Archive, Streams, Suitability, connect, display_url
-from eventstore.version_vector import Order, compare
+from eventstore.telling import (
+    format_time,
+    told_changed,
+    told_difference,
+    told_event,
+    told_explanation,
+    told_standing,
+)
+from eventstore.version_vector import Order, compare, format_vector, parse_vector
 
 __all__ = [
     "ACTOR_BYTES_MAX",
@@ -75,16 +96,20 @@ __all__ = [
     "VALUE_BYTES_MAX",
     "Archive",
     "ArchivedEvent",
+    "Blame",
     "Change",
+    "Changed",
     "Configuration",
     "DamagedEvent",
     "Delete",
+    "Difference",
     "Entry",
     "EntryChanged",
     "Event",
     "EventId",
     "EventStore",
     "EventStoreError",
+    "Explanation",
     "Filter",
     "Folded",
     "Head",
@@ -96,6 +121,7 @@ __all__ = [
     "Loss",
     "NoSuchConflict",
     "NoSuchEntry",
+    "NoSuchPoint",
     "Order",
     "Origin",
     "PrivateKey",
@@ -103,6 +129,7 @@ __all__ = [
     "PublicKey",
     "Put",
     "Recovered",
+    "Replayed",
     "Replication",
     "Replicator",
     "ResyncOrder",
@@ -117,13 +144,27 @@ __all__ = [
     "Streams",
     "Suitability",
     "UnsuitableStore",
+    "Until",
+    "Watch",
     "WritesFrozen",
     "check_key",
     "check_text",
     "compare",
     "connect",
+    "diff",
     "display_url",
+    "format_time",
+    "format_vector",
+    "parse_vector",
     "read_archived",
+    "read_blame",
+    "read_explanation",
     "read_history",
     "read_losses",
+    "replay",
+    "told_changed",
+    "told_difference",
+    "told_event",
+    "told_explanation",
+    "told_standing",
 ]
