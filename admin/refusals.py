@@ -22,6 +22,7 @@ BY_CODE: dict[str, type[AdminError]] = {
     "not-authorised": NotAuthorised,
     "no-such-entry": Refused,
     "no-such-conflict": Refused,
+    "no-such-point": Refused,
     "entry-changed": Refused,
     "refused": Refused,
     "not-master": Refused,

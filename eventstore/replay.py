@@ -40,10 +40,6 @@ Watch = Callable[[int], object]
 """Told how many events are read next, page by page; what it raises ends the walk."""
 
 
-def _unwatched(_: int) -> None:
-    """Nobody looks."""
-
-
 @attrs.frozen
 class Replayed:
     """What was at a point."""
@@ -75,7 +71,7 @@ def replay(
     other: Origin,
     key: str | None = None,
     prefix: str | None = None,
-    watch: Watch = _unwatched,
+    watch: Watch | None = None,
 ) -> Replayed:
     """The entries as they were at `until`, of one key or prefix if given.
 
@@ -92,7 +88,7 @@ def replay(
         if wanted.accepts(event):
             configuration.fold(event)
 
-    cut = _walk(source, (prevailing, other), until, take, watch)
+    cut = _walk(_watched(source, watch), (prevailing, other), until, take)
     return Replayed(cut, configuration)
 
 
@@ -111,7 +107,7 @@ def read_blame(
     prevailing: Origin,
     other: Origin,
     limit: int,
-    watch: Watch = _unwatched,
+    watch: Watch | None = None,
 ) -> Blame:
     """Every change that was the entry's value up to `until`; see `blame`.
 
@@ -120,15 +116,12 @@ def read_blame(
     Raises: as `replay`.
     """
     origins = prevailing, other
+    source = _watched(source, watch)
     if until is not None:
-        cut = _walk(source, origins, until, lambda _: None, watch)
+        cut = _walk(source, origins, until, lambda _: None)
         source = _UpTo(source, cut)
-    events = read_history(
-        _Watched(source, watch),
-        origins,
-        Filter(key=key),
-        precedes=second_as_it_knew,
-    )
+    wanted = Filter(key=key)
+    events = read_history(source, origins, wanted, precedes=second_as_it_knew)
     return blame(events, key, prevailing=prevailing, other=other, limit=limit)
 
 
@@ -139,14 +132,14 @@ def read_explanation(
     *,
     prevailing: Origin,
     other: Origin,
-    watch: Watch = _unwatched,
+    watch: Watch | None = None,
 ) -> Explanation:
     """Which events compete for `key` at `until`, and why which one stands.
 
     Raises: as `replay`.
     """
     contest = Contest(key, prevailing=prevailing)
-    _walk(source, (prevailing, other), until, contest.admit, watch)
+    _walk(_watched(source, watch), (prevailing, other), until, contest.admit)
     return contest.explained()
 
 
@@ -155,16 +148,17 @@ def _walk(
     origins: Sequence[Origin],
     until: Until,
     take: Callable[[Event], object],
-    watch: Watch,
 ) -> dict[Origin, EventId]:
     """Give `take` all events up to `until`, each stream in its order; returns the cut."""
     is_given = isinstance(until, Mapping)
-    reach = _reach(source, origins, until, watch)
+    reach = _reach(source, origins, until)
     read = dict.fromkeys(origins, START)
     while behind := [o for o in origins if read[o] < reach[o]]:
         for origin in behind:
-            for event in _events(source, origin, read[origin], reach[origin], watch):
-                read[origin] = event.id
+            stored = _stored(source, origin, read[origin], reach[origin])
+            for event_id, blob in stored:
+                read[origin] = event_id
+                event = codec.decode(origin, event_id, blob)
                 if isinstance(event, Unknown):
                     continue
                 for cause in origins:
@@ -190,7 +184,7 @@ def _not_closed(reach: Vector, event: Event, cause: Origin) -> NoSuchPoint:
 
 
 def _reach(
-    source: Source, origins: Sequence[Origin], until: Until, watch: Watch
+    source: Source, origins: Sequence[Origin], until: Until
 ) -> dict[Origin, EventId]:
     """How far each stream is to be read at least."""
     if isinstance(until, Mapping):
@@ -204,17 +198,16 @@ def _reach(
     ends = {origin: _end(source, origin) for origin in origins}
     if until is None:
         return ends
-    return {o: _last_at(source, o, until, ends[o], watch) for o in origins}
+    return {o: _last_at(source, o, until, ends[o]) for o in origins}
 
 
-def _last_at(
-    source: Source, origin: Origin, until_ns: int, end: EventId, watch: Watch
-) -> EventId:
+def _last_at(source: Source, origin: Origin, until_ns: int, end: EventId) -> EventId:
     """The last event that was written at `until_ns` or before, by its writer's clock."""
     found = START
-    for event in _events(source, origin, START, end, watch):
-        if isinstance(event, Event) and event.wall_ns <= until_ns:
-            found = event.id
+    for event_id, blob in _stored(source, origin, START, end):
+        wall_ns = codec.written_ns(event_id, blob)
+        if wall_ns is not None and wall_ns <= until_ns:
+            found = event_id
     return found
 
 
@@ -231,16 +224,19 @@ def _entry_at(source: Source, origin: Origin, event_id: EventId) -> Stored | Non
     return page[0] if page and page[0][0] == event_id else None
 
 
-def _events(
-    source: Source, origin: Origin, after: EventId, upto: EventId, watch: Watch
-) -> Iterator[Event | Unknown]:
+def _stored(
+    source: Source, origin: Origin, after: EventId, upto: EventId
+) -> Iterator[Stored]:
     while after < upto and (page := source.read(origin, after, PAGE_EVENT_COUNT)):
-        watch(len(page))
-        for event_id, blob in page:
-            if event_id > upto:
+        for stored in page:
+            if stored[0] > upto:
                 return
-            yield codec.decode(origin, event_id, blob)
+            yield stored
         after = page[-1][0]
+
+
+def _watched(source: Source, watch: Watch | None) -> Source:
+    return source if watch is None else _Watched(source, watch)
 
 
 @attrs.frozen

@@ -21,6 +21,7 @@ PURE = {
     "eventstore/version_vector.py",
     "eventstore/codec.py",
     "eventstore/configuration.py",
+    "eventstore/explanation.py",
     "eventstore/losses.py",
     "eventstore/memory.py",
     "eventstore/parting.py",

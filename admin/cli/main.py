@@ -22,6 +22,7 @@ from admin.cli import (
     history_command,
     import_command,
     key_commands,
+    past_commands,
     replication_commands,
     status_commands,
     switch_command,
@@ -47,6 +48,7 @@ Examples:
   python -m admin import extensions.csv --dry-run
   python -m admin export backup.jsonl
   python -m admin history --key users/alice
+  python -m admin replay --until 2026-01-31T10:00 --json > then.jsonl
 
 The options below work before and after the command. The token comes from --token-file (a
 file only you can read) or from NETPHONE_TOKEN.
@@ -73,6 +75,7 @@ replication_commands.add_to(app)
 history_command.add_to(app)
 conflicts_commands.add_to(app)
 key_commands.add_to(app)
+past_commands.add_to(app)
 
 _COMMAND_LINE_PROBLEM: type[Exception] = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"

@@ -16,6 +16,7 @@ from eventstore import (
     Loss,
     Origin,
 )
+from node.http_api.served_past import ServedPast
 from node.roles import Role, State
 
 SwitchWhen = Literal["now", "idle"]
@@ -69,7 +70,7 @@ class ResyncReport(Protocol):
         """From the order to the outcome, in seconds."""
 
 
-class ServedNode(Protocol):
+class ServedNode(ServedPast, Protocol):
     """A node as HTTP sees it; every method may be called from any thread.
 
     `role`, `state`, `status`, `entry`, `is_live` and `is_ready` only read memory: they

@@ -33,6 +33,7 @@ from eventstore.parting import Parting, leaving_with
 from node.http_api import ServedNode
 from node.http_api.served_node import SwitchWhen
 from node.roles import Role, State
+from tests.support.served_past import FakePast
 
 ARCHIVE = "standby-resync-1767225600000-9"
 MASTER, STANDBY = Origin("master"), Origin("standby")
@@ -62,10 +63,11 @@ class FakeResync:
     duration_s: float = 1.5
 
 
-class FakeNode:
+class FakeNode(FakePast):
     """Stores in memory. Set `error` to let everything that may wait raise it."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.role = Role.MASTER
         self.state = State.ACTIVE
         self.live = True
