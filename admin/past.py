@@ -13,6 +13,7 @@ import attrs
 from admin.client import NodeClient
 from admin.errors import Refused
 from admin.fields import Fields
+from admin.json_text import JsonValue
 from admin.offline import MASTER, ORIGINS, STANDBY
 from admin.past_replies import Blame, Change, Difference, Explanation, parts
 from admin.points import Point
@@ -146,11 +147,9 @@ class PastOfRedis:
                 limit=limit,
                 watch=watch,
             )
-        told = {
-            **told_standing(found),
-            "changes": [told_changed(changed) for changed in found.changes],
-            "more": len(found.changes) < found.change_count,
-        }
+        changes: list[JsonValue] = [told_changed(changed) for changed in found.changes]
+        more = len(found.changes) < found.change_count
+        told = {**told_standing(found), "changes": changes, "more": more}
         return Blame.from_reply(Fields(told, _SOURCE))
 
     def explain(self, key: str, point: Point) -> Explanation:

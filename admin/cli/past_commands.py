@@ -15,6 +15,7 @@ from admin.cli.output import brief_value
 from admin.cli.session import Session, session_of
 from admin.cli.walk_progress import walk_progress
 from admin.errors import UsageProblem
+from admin.json_text import JsonValue
 from admin.past import Past, PastOfNode, PastOfRedis
 from admin.past_replies import Blame, Change, Changed, Difference, Explanation
 from admin.points import parsed_point
@@ -218,27 +219,22 @@ def _show_blame(session: Session, key: str, found: Blame) -> None:
     if found.standing is None:
         session.output.note(f"no event ever changed {key!r}")
         return
-    standing = found.standing.id
-    session.output.table(_BLAME, (_blame_row(c, standing) for c in found.changes))
+    rows = (_blame_row(changed, found.standing) for changed in found.changes)
+    session.output.table(_BLAME, rows)
     value = found.standing.value
     if isinstance(value, dict) and value:
         session.output.line("")
-        rows = (
-            (
-                name,
-                brief_value({name: value[name]} if name == "digests" else value[name]),
-                change.id,
-                change.origin,
-                change.actor,
-                change.time,
-                change.reason,
-            )
-            for name, change in found.fields.items()
-        )
-        session.output.table(_FIELDS, rows)
+        fields = found.fields.items()
+        session.output.table(_FIELDS, (_field_row(n, value[n], c) for n, c in fields))
 
 
-def _blame_row(changed: Changed, standing: str) -> tuple[str, ...]:
+def _field_row(name: str, value: JsonValue, change: Change) -> tuple[str, ...]:
+    shown = "…" if name == "digests" else brief_value(value)
+    made = change.id, change.origin, change.actor, change.time, change.reason
+    return name, shown, *made
+
+
+def _blame_row(changed: Changed, standing: Change) -> tuple[str, ...]:
     change, lost_to = changed.change, changed.overridden_by
     mark = "" if lost_to is None else f"overridden by {lost_to}"
     return (
@@ -249,7 +245,7 @@ def _blame_row(changed: Changed, standing: str) -> tuple[str, ...]:
         change.reason,
         _value(changed.before),
         _value(change),
-        "stands" if change.id == standing else mark,
+        "stands" if _is(change, standing) else mark,
     )
 
 
@@ -257,9 +253,7 @@ def _rival_rows(found: Explanation) -> Iterator[tuple[str, ...]]:
     beaten = "overridden" if found.is_conflict else "replaced"
     for rival in found.rivals:
         change = rival.change
-        stands = found.standing is not None and (
-            (change.origin, change.id) == (found.standing.origin, found.standing.id)
-        )
+        stands = found.standing is not None and _is(change, found.standing)
         knew = ",".join(f"{o}={i}" for o, i in sorted(rival.vector.items()))
         yield (
             "stands" if stands else beaten,
@@ -271,6 +265,10 @@ def _rival_rows(found: Explanation) -> Iterator[tuple[str, ...]]:
             _value(change),
             knew,
         )
+
+
+def _is(one: Change, other: Change) -> bool:
+    return (one.origin, one.id) == (other.origin, other.id)
 
 
 def _value(change: Change | None) -> str:
