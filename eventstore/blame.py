@@ -61,18 +61,15 @@ class _Writers:
         self._lines: dict[Origin, deque[_Line]] = {o: deque() for o in origins}
         """Of each origin, from the newest that the other one knew."""
 
-    def admit(self, event: Event, other: Origin) -> Changed | None:
-        """What `event` changed; None: it never stood, even where it was made.
-
-        That happens only to an event that recovery made anew behind others.
-        """
+    def admit(self, event: Event, other: Origin) -> Changed:
+        """What `event` changed. Where it is made, each change stands at first."""
         known = self._known[event.origin]
         self._hear(known, other, event.vector.get(other, START))
         before = self.line(known.standing(event.key))
         known.fold(event)
         change = Changed(event, None if before is None else before.change.event)
         self._lines[event.origin].append(_Line(change, _fields(event, before)))
-        return change if known.standing(event.key) is event else None
+        return change
 
     def line(self, event: Event | None) -> _Line | None:
         """The line of an event that still stands somewhere."""
@@ -110,9 +107,8 @@ def blame(
         for event in events:
             present.fold(event)
             change = writers.admit(event, peers[event.origin])
-            if change is not None:
-                count += 1
-                kept[event.origin].append(change)
+            count += 1
+            kept[event.origin].append(change)
             yield event
 
     lost = deque(losses(told(), prevailing=prevailing), maxlen=limit)
