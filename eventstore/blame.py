@@ -18,6 +18,8 @@ from eventstore.event import START, Event, EventId, Kind, Origin
 from eventstore.history import merge_causally
 from eventstore.losses import losses
 
+_OF_ENTRIES = (Kind.ENTRY_PUT, Kind.ENTRY_DELETED)
+
 
 @attrs.frozen
 class Changed:
@@ -61,10 +63,18 @@ class _Writers:
         self._lines: dict[Origin, deque[_Line]] = {o: deque() for o in origins}
         """Of each origin, from the newest that the other one knew."""
 
-    def admit(self, event: Event, other: Origin) -> Changed:
+    def hear(self, origin: Origin, other: Origin, upto: EventId) -> None:
+        """The writer of `origin` knows the events of `other` up to `upto` by now."""
+        lines = self._lines[other]
+        while lines and lines[0].change.event.id <= upto:
+            self._known[origin].fold(lines[0].change.event)
+            if len(lines) == 1 or lines[1].change.event.id > upto:
+                return  # The newest that is known may still stand.
+            lines.popleft()
+
+    def admit(self, event: Event) -> Changed:
         """What `event` changed. Where it is made, each change stands at first."""
         known = self._known[event.origin]
-        self._hear(known, other, event.vector.get(other, START))
         before = self.line(known.standing(event.key))
         known.fold(event)
         change = Changed(event, None if before is None else before.change.event)
@@ -79,22 +89,15 @@ class _Writers:
         ends = lines[-1], lines[0]  # The newest of all, and the newest the other knew.
         return next(line for line in ends if line.change.event is event)
 
-    def _hear(self, known: Configuration, other: Origin, upto: EventId) -> None:
-        lines = self._lines[other]
-        while lines and lines[0].change.event.id <= upto:
-            known.fold(lines[0].change.event)
-            if len(lines) == 1 or lines[1].change.event.id > upto:
-                return  # The newest that is known may still stand.
-            lines.popleft()
-
 
 def blame(
     events: Iterable[Event], key: str, *, prevailing: Origin, other: Origin, limit: int
 ) -> Blame:
     """Every change in `events` that was the value of `key`, the newest `limit` of them.
 
-    `events` are all of `key`, in the order in which the other origin knew them (see
-    `history.second_as_it_knew`). Holds what it returns, and what one writer does not know yet.
+    `events` is the whole history, also of other keys, which tell what their writers knew, in
+    the order in which the other origin knew it (see `history.second_as_it_knew`). Holds what
+    it returns, and what one writer does not know yet.
     """
     writers = _Writers(prevailing, (prevailing, other))
     peers = {prevailing: other, other: prevailing}
@@ -105,11 +108,13 @@ def blame(
     def told() -> Iterator[Event]:
         nonlocal count
         for event in events:
-            present.fold(event)
-            change = writers.admit(event, peers[event.origin])
-            count += 1
-            kept[event.origin].append(change)
-            yield event
+            peer = peers[event.origin]
+            writers.hear(event.origin, peer, event.vector.get(peer, START))
+            if event.key == key and event.kind in _OF_ENTRIES:
+                count += 1
+                present.fold(event)
+                kept[event.origin].append(writers.admit(event))
+                yield event
 
     lost = deque(losses(told(), prevailing=prevailing), maxlen=limit)
     by_loser = {loss.loser.id: loss for loss in lost}

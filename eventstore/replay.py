@@ -120,8 +120,7 @@ def read_blame(
     if until is not None:
         cut = _walk(source, origins, until, lambda _: None)
         source = _UpTo(source, cut)
-    wanted = Filter(key=key)
-    events = read_history(source, origins, wanted, precedes=second_as_it_knew)
+    events = read_history(source, origins, Filter(), precedes=second_as_it_knew)
     return blame(events, key, prevailing=prevailing, other=other, limit=limit)
 
 

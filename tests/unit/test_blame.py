@@ -49,18 +49,30 @@ def test_concurrent_changes_replaced_the_same_and_one_lost() -> None:
     assert found.fields == {"a": base, "b": ours}
 
 
-def test_what_recovery_made_anew_replaced_what_its_writer_knew() -> None:
+def test_what_recovery_made_anew_behind_what_overrides_it_has_lost() -> None:
     """Its vector is older than that of the event before it in its stream."""
     history = History()
-    ours = history.master.put(KEY, 1, ms=2)
+    base = history.standby.put(KEY, 1, ms=1)
+    history.master.hear(history.standby)
+    ours = history.master.put(KEY, 2, ms=2)
     history.standby.hear(history.master)
-    theirs = history.standby.put(KEY, 2, ms=3)
+    history.standby.put("users/other", ms=3)
     del history.standby.seen[MASTER]
     anew = history.standby.put(KEY, 3, ms=4)
     found = blamed(history)
     assert [(c.event, c.before) for c in found.changes] == [
-        (anew, theirs),
-        (theirs, ours),
-        (ours, None),
+        (anew, ours),
+        (ours, base),
+        (base, None),
     ]
-    assert (found.standing, found.change_count) == (anew, 3)
+    assert found.standing == ours
+    assert found.changes[0].loss is not None
+
+
+def test_what_is_no_change_of_an_entry_is_nobody_s_doing() -> None:
+    history = History()
+    put = history.master.put(KEY, {"a": 1})
+    history.master.write("a-later-kind", KEY, {"a": 2})
+    found = blamed(history)
+    assert [change.event for change in found.changes] == [put]
+    assert (found.standing, found.fields) == (put, {"a": put})
