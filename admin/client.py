@@ -37,6 +37,9 @@ _SWITCH_ANSWER_WITHIN_S = 60.0
 _RESYNC_ANSWER_WITHIN_S = 6 * 3600.0
 """It reads all events of both nodes, several times."""
 
+_WALK_ANSWER_WITHIN_S = 1800.0
+"""It reads the whole history before it answers."""
+
 
 @attrs.frozen
 class Batch:
@@ -267,15 +270,41 @@ class NodeClient:
         reply = self._ask("GET", "/verify/heads", query=query)
         return StoredHeads.from_reply(reply, len(at))
 
+    def replay(self, query: Mapping[str, str | None]) -> Iterator[Fields]:
+        """Pages of the entries as they were: `until`, `key`, `prefix`."""
+        return self._pages("/replay", query, answer_within_s=_WALK_ANSWER_WITHIN_S)
+
+    def diff(self, query: Mapping[str, str | None]) -> Iterator[Fields]:
+        """Pages of what differs between two points: `from`, `to`, `key`, `prefix`."""
+        return self._pages("/diff", query, answer_within_s=_WALK_ANSWER_WITHIN_S)
+
+    def blame(self, query: Mapping[str, str | None]) -> Fields:
+        """The changes of an entry: `key`, `until`, `limit`."""
+        return self._ask(
+            "GET", "/blame", query=query, answer_within_s=_WALK_ANSWER_WITHIN_S
+        )
+
+    def explain(self, query: Mapping[str, str | None]) -> Fields:
+        """Why an entry is what it is: `key`, `until`."""
+        return self._ask(
+            "GET", "/explain", query=query, answer_within_s=_WALK_ANSWER_WITHIN_S
+        )
+
     def _pages(
-        self, path: str, query: Mapping[str, str | Sequence[str] | None]
+        self,
+        path: str,
+        query: Mapping[str, str | Sequence[str] | None],
+        *,
+        answer_within_s: float = 0.0,
     ) -> Iterator[Fields]:
         after: str | None = None
         limit = _PAGE_COUNT
         while True:
             paged = {**query, "after": after, "limit": str(limit)}
             try:
-                fields = self._ask("GET", path, query=paged)
+                fields = self._ask(
+                    "GET", path, query=paged, answer_within_s=answer_within_s
+                )
             except ReplyTooLarge:
                 if limit == _PAGE_COUNT_LARGE_VALUES:
                     raise

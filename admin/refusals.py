@@ -23,6 +23,7 @@ BY_CODE: dict[str, type[AdminError]] = {
     "no-such-entry": Refused,
     "no-such-conflict": Refused,
     "no-such-licence": Refused,
+    "no-such-point": Refused,
     "entry-changed": Refused,
     "refused": Refused,
     "not-master": Refused,

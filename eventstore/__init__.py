@@ -4,6 +4,7 @@ This package knows nothing of links, takeover or HTTP, and which origin wins a c
 is an argument. Programs may read a pair's history with these names when no node is up.
 """
 
+from eventstore.blame import Blame, Changed
 from eventstore.bundle import Bundle
 from eventstore.bundle_check import CheckedChain, check_bundle
 from eventstore.bundle_format import Chain, Header, Held, Trailer
@@ -26,6 +27,7 @@ from eventstore.errors import (
     InvalidLicence,
     NoSuchConflict,
     NoSuchEntry,
+    NoSuchPoint,
     ResyncRefused,
     SecondWriter,
     StoreRefused,
@@ -53,6 +55,7 @@ from eventstore.event import (
     check_key,
     check_text,
 )
+from eventstore.explanation import Explanation
 from eventstore.export import (
     Export,
     KeepingSource,
@@ -86,6 +89,16 @@ from eventstore.licence import (
 )
 from eventstore.memory import Head, Snapshot, Stored
 from eventstore.parting import Leaving
+from eventstore.replay import (
+    Difference,
+    Replayed,
+    Until,
+    Watch,
+    diff,
+    read_blame,
+    read_explanation,
+    replay,
+)
 from eventstore.replication import Progress, Replication, Replicator
 from eventstore.resync import Resynced, ResyncOrder
 from eventstore.retention import closed_cut, least
@@ -99,9 +112,17 @@ from eventstore.signing import (
 from eventstore.source import Source
 from eventstore.store import BATCH_EVENT_COUNT_MAX, EventStore
 from eventstore.streams import Archive, Streams, Suitability, connect, display_url
+from eventstore.telling import (
+    format_time,
+    told_changed,
+    told_difference,
+    told_event,
+    told_explanation,
+    told_standing,
+)
 from eventstore.verified import Verification, VerifyReport, Witness
 from eventstore.verifying import verify, verify_on
-from eventstore.version_vector import Order, compare
+from eventstore.version_vector import Order, compare, format_vector, parse_vector
 from eventstore.witnesses import accusations, accused_by
 
 __all__ = [
@@ -124,9 +145,11 @@ __all__ = [
     "Archive",
     "ArchivedEvent",
     "Bad",
+    "Blame",
     "Bundle",
     "Chain",
     "Change",
+    "Changed",
     "CheckedChain",
     "Checkpoint",
     "CheckpointRefused",
@@ -134,12 +157,14 @@ __all__ = [
     "DamagedBundle",
     "DamagedEvent",
     "Delete",
+    "Difference",
     "Entry",
     "EntryChanged",
     "Event",
     "EventId",
     "EventStore",
     "EventStoreError",
+    "Explanation",
     "Export",
     "Filter",
     "Folded",
@@ -161,6 +186,7 @@ __all__ = [
     "Loss",
     "NoSuchConflict",
     "NoSuchEntry",
+    "NoSuchPoint",
     "Order",
     "Origin",
     "Overridden",
@@ -169,6 +195,7 @@ __all__ = [
     "PublicKey",
     "Put",
     "Recovered",
+    "Replayed",
     "Replication",
     "Replicator",
     "ResyncOrder",
@@ -185,8 +212,10 @@ __all__ = [
     "Suitability",
     "Trailer",
     "UnsuitableStore",
+    "Until",
     "Verification",
     "VerifyReport",
+    "Watch",
     "Witness",
     "WritesFrozen",
     "accusations",
@@ -198,21 +227,33 @@ __all__ = [
     "closed_ends",
     "compare",
     "connect",
+    "diff",
     "digest_of",
     "display_url",
     "export_events",
+    "format_time",
+    "format_vector",
     "least",
+    "parse_vector",
     "read_archived",
+    "read_blame",
     "read_checkpoints",
+    "read_explanation",
     "read_history",
     "read_history_lines",
     "read_licence",
     "read_losses",
     "read_overridden",
     "read_stored",
+    "replay",
     "sign_licence",
     "signed_bytes",
     "stored_at",
+    "told_changed",
+    "told_difference",
+    "told_event",
+    "told_explanation",
+    "told_standing",
     "verify",
     "verify_on",
     "write_bundle",

@@ -171,6 +171,24 @@ def readable(origin: Origin, event_id: EventId, blob: bytes) -> Event | None:
     return event if isinstance(event, Event) else None
 
 
+def written_ns(event_id: EventId, blob: bytes) -> int | None:
+    """Wall clock of the writer of the event in `blob`, which is not checked any further.
+
+    None: this version does not find it there. Many times as fast as `decode`.
+
+    Raises:
+        DamagedEvent: as `decode`.
+    """
+    fields = _unpack_envelope(event_id, blob)
+    is_known = type(fields[0]) is int and fields[0] in _DECODERS
+    found = (
+        fields[_WALL_NS_PLACE] if is_known and len(fields) > _WALL_NS_PLACE else None
+    )
+    return found if type(found) is int else None
+
+
+_WALL_NS_PLACE = 9
+"""In version 1."""
 _UNREADABLE = (
     # Whatever the bytes, msgpack and the checks below raise one of these.
     ValueError,

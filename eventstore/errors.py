@@ -5,6 +5,7 @@ EventStoreError
 ├── InvalidLicence      correct the document; nothing was stored
 ├── NoSuchEntry         there is nothing under that key
 ├── NoSuchConflict      list the conflicts again; there is nothing to restore
+├── NoSuchPoint         name another point of the past
 ├── EntryChanged        read the entry again and decide
 ├── StoreUnavailable    retry later; the outcome may be unknown
 │   └── StoreRefused    the same; certainly nothing was stored
@@ -38,6 +39,10 @@ class NoSuchEntry(EventStoreError):
 
 class NoSuchConflict(EventStoreError):
     """No change of this id has lost, or a later one of its entry has settled that."""
+
+
+class NoSuchPoint(EventStoreError):
+    """No node can have been there: events that are not there, or not with their causes."""
 
 
 class EntryChanged(EventStoreError):

@@ -20,6 +20,7 @@ from eventstore import (
     START,
     Archive,
     ArchivedEvent,
+    Blame,
     Change,
     Delete,
     Entry,
@@ -27,12 +28,14 @@ from eventstore import (
     EventId,
     EventStore,
     EventStoreError,
+    Explanation,
     Filter,
     JsonValue,
     Kind,
     Loss,
     Origin,
     Put,
+    Replayed,
     Replication,
     Replicator,
     Source,
@@ -40,13 +43,18 @@ from eventstore import (
     StoreUnavailable,
     Streams,
     Suitability,
+    Until,
     Verification,
     VerifyReport,
+    Watch,
     connect,
     display_url,
     read_archived,
+    read_blame,
+    read_explanation,
     read_history,
     read_stored,
+    replay,
 )
 from node.clock import Clock, SystemClock, iso_utc
 from node.config import NodeConfig
@@ -88,6 +96,11 @@ _READER_TIMEOUT_S = 2.5
 """Longer than one blocking read of the replicator."""
 _PROBE_TIMEOUT_S = 1.0
 _STOP_LIMIT_S = 5.0
+_ORIGINS = {
+    "prevailing": Origin(Role.MASTER.value),
+    "other": Origin(Role.STANDBY.value),
+}
+"""Whose changes prevail, and whose do not."""
 
 
 class NetPhoneNode:
@@ -713,6 +726,55 @@ class NetPhoneNode:
         Raises: as `verify`.
         """
         return self._verifying.heads(at, compare=compare)
+
+    # The past.
+
+    def replay(
+        self,
+        until: Until = None,
+        *,
+        key: str | None = None,
+        prefix: str | None = None,
+        watch: Watch | None = None,
+    ) -> Replayed:
+        """The entries as they were at `until`, folded from the events; calls nobody back.
+
+        `until`: a time in nanoseconds since 1970 by the clocks of the writers, a vector, or
+        None for now; see `eventstore.replay`. `eventstore.diff` compares two. `watch` is told
+        how many events are read next; what it raises ends the walk.
+
+        Raises:
+            NoSuchPoint: `until` is a vector that no node can have had.
+            StoreUnavailable, DamagedEvent: the events could not be read.
+        """
+        return replay(
+            self._streams, until, key=key, prefix=prefix, watch=watch, **_ORIGINS
+        )
+
+    def blame(
+        self,
+        key: str,
+        until: Until = None,
+        *,
+        limit: int = 1000,
+        watch: Watch | None = None,
+    ) -> Blame:
+        """The newest `limit` changes that were the value of `key`: who, from what to what.
+
+        Raises: as `replay`.
+        """
+        return read_blame(
+            self._streams, key, until, limit=limit, watch=watch, **_ORIGINS
+        )
+
+    def explain(
+        self, key: str, until: Until = None, *, watch: Watch | None = None
+    ) -> Explanation:
+        """Which events compete for `key`, and why which one stands.
+
+        Raises: as `replay`.
+        """
+        return read_explanation(self._streams, key, until, watch=watch, **_ORIGINS)
 
     # Orders.
 

@@ -25,6 +25,7 @@ PURE = {
     "eventstore/comparing.py",
     "eventstore/configuration.py",
     "eventstore/licence.py",
+    "eventstore/explanation.py",
     "eventstore/losses.py",
     "eventstore/memory.py",
     "eventstore/parting.py",

@@ -24,6 +24,7 @@ from admin.cli import (
     import_command,
     key_commands,
     licence_commands,
+    past_commands,
     replication_commands,
     status_commands,
     switch_command,
@@ -51,6 +52,7 @@ Examples:
   python -m admin export backup.jsonl
   python -m admin history --key users/alice
   python -m admin licence install licence.json
+  python -m admin replay --until 2026-01-31T10:00 --json > then.jsonl
 
 The options below work before and after the command. The token comes from --token-file (a
 file only you can read) or from NETPHONE_TOKEN.
@@ -80,6 +82,7 @@ key_commands.add_to(app)
 licence_commands.add_to(app)
 audit_commands.add_to(app)
 verify_command.add_to(app)
+past_commands.add_to(app)
 
 _COMMAND_LINE_PROBLEM: type[Exception] = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"

@@ -14,6 +14,7 @@ from node.http_api.licences import licences
 from node.http_api.limits import Limits
 from node.http_api.metrics import metrics
 from node.http_api.operation import operation
+from node.http_api.past import past
 from node.http_api.probes import probes
 from node.http_api.refusals import FORESEEN, answer
 from node.http_api.request_values import refuse_unknown_parameters
@@ -55,6 +56,7 @@ def create_app(node: ServedNode, config: NodeConfig, limits: Limits) -> FastAPI:
     app.include_router(verify(node, lanes), dependencies=closed)
     app.include_router(conflicts(node, lanes), dependencies=closed)
     app.include_router(licences(node, lanes), dependencies=closed)
+    app.include_router(past(node, lanes), dependencies=closed)
     for error in FORESEEN:
         app.add_exception_handler(error, answer)
     tokens = Tokens(read=config.read_token, change=config.change_token)

@@ -19,6 +19,7 @@ from eventstore import (
     InvalidLicence,
     NoSuchConflict,
     NoSuchEntry,
+    NoSuchPoint,
     ResyncRefused,
     WritesFrozen,
 )
@@ -135,6 +136,8 @@ def of_error(error: Exception) -> Refusal:
             return Refusal(404, "no-such-entry", text)
         case NoSuchConflict():
             return Refusal(404, "no-such-conflict", text)
+        case NoSuchPoint():
+            return Refusal(404, "no-such-point", text)
         case EntryChanged():
             return Refusal(409, "entry-changed", text, id=error.current)
         case WritesFrozen():

@@ -304,7 +304,7 @@ _ERROR_SHAPE = "#/components/schemas/ErrorReply"
 _WHEN = {
     401: "`not-authorised`: no token, or an unknown one",
     403: "`not-authorised`: the read token, for a change",
-    404: "`no-such-entry`, `no-such-conflict` or `no-such-licence`",
+    404: "`no-such-entry`, `no-such-conflict`, `no-such-licence` or `no-such-point`",
     409: "`entry-changed`, `not-master` or `refused`",
     413: "`too-large`: the body is over its limit (4 MiB for a batch)",
     422: "`invalid-request`, `invalid-entry`, `invalid-licence` or `invalid-json`",

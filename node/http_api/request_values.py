@@ -8,6 +8,7 @@ from fastapi import Depends, Path, Request
 from fastapi.routing import APIRoute
 
 from eventstore import ACTOR_BYTES_MAX, REASON_BYTES_MAX, EventId, Origin
+from eventstore import format_time as format_time  # Where all answers are made.
 from node.http_api.refusals import Refusal, invalid_request
 from node.roles import Role
 
@@ -148,15 +149,6 @@ def parse_time_ns(name: str, text: str | None) -> int | None:
     if instant.tzinfo is None:
         instant = instant.replace(tzinfo=UTC)
     return (instant - _EPOCH) // timedelta(microseconds=1) * 1000
-
-
-def format_time(wall_ns: int) -> str | None:
-    """ISO 8601 in UTC with microseconds; None: beyond the years 1 to 9999."""
-    try:
-        instant = _EPOCH + timedelta(microseconds=wall_ns // 1000)
-    except OverflowError:
-        return None
-    return instant.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def parse_cursor(text: str | None) -> dict[Origin, EventId] | None:

@@ -21,6 +21,7 @@ from eventstore import (
     Stored,
     Verification,
 )
+from node.http_api.served_past import ServedPast
 from node.licences import Validity
 from node.roles import Role, State
 from node.verifying import StoredHeads, VerifyPage
@@ -76,7 +77,7 @@ class ResyncReport(Protocol):
         """From the order to the outcome, in seconds."""
 
 
-class ServedNode(Protocol):
+class ServedNode(ServedPast, Protocol):
     """A node as HTTP sees it; every method may be called from any thread.
 
     `role`, `state`, `status`, `entry`, `licences`, `is_live` and `is_ready` only read memory: they

@@ -46,6 +46,7 @@ from node.http_api.served_node import SwitchWhen
 from node.licences import Licences, Validity, validity
 from node.roles import Role, State
 from node.verifying import StoredHeads, VerifyPage
+from tests.support.served_past import FakePast
 from tests.support.tampering import Copy, history
 
 ARCHIVE = "standby-resync-1767225600000-9"
@@ -76,10 +77,11 @@ class FakeResync:
     duration_s: float = 1.5
 
 
-class FakeNode:
+class FakeNode(FakePast):
     """Stores in memory. Set `error` to let everything that may wait raise it."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.role = Role.MASTER
         self.state = State.ACTIVE
         self.live = True
