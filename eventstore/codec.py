@@ -151,6 +151,12 @@ def readable(origin: Origin, event_id: EventId, blob: bytes) -> Event | None:
     return event if isinstance(event, Event) else None
 
 
+_KEYED = (
+    Kind.ENTRY_PUT,
+    Kind.ENTRY_DELETED,
+    Kind.LICENCE_INSTALLED,
+    Kind.LICENCE_REMOVED,
+)
 _UNREADABLE = (
     # Whatever the bytes, msgpack and the checks below raise one of these.
     ValueError,
@@ -203,7 +209,7 @@ def _decode_version_1(
     ):
         if type(text) is not str or len(text) > limit:
             raise ValueError("a text is none, or over its limit")
-    if kind in (Kind.ENTRY_PUT, Kind.ENTRY_DELETED):
+    if kind in _KEYED:
         check_key(key)  # What could not be changed here must not become an entry.
     if type(packed) is not bytes or len(packed) > VALUE_BYTES_MAX:
         raise ValueError("its value is none, or over its limit")
