@@ -189,6 +189,13 @@ def written_ns(event_id: EventId, blob: bytes) -> int | None:
 
 _WALL_NS_PLACE = 9
 """In version 1."""
+_KEYED = (
+    Kind.ENTRY_PUT,
+    Kind.ENTRY_DELETED,
+    Kind.LICENCE_INSTALLED,
+    Kind.LICENCE_REMOVED,
+)
+
 _UNREADABLE = (
     # Whatever the bytes, msgpack and the checks below raise one of these.
     ValueError,
@@ -241,7 +248,7 @@ def _decode_version_1(
     ):
         if type(text) is not str or len(text) > limit:
             raise ValueError("a text is none, or over its limit")
-    if kind in (Kind.ENTRY_PUT, Kind.ENTRY_DELETED):
+    if kind in _KEYED:
         check_key(key)  # What could not be changed here must not become an entry.
     if type(packed) is not bytes or len(packed) > VALUE_BYTES_MAX:
         raise ValueError("its value is none, or over its limit")

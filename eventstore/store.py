@@ -410,7 +410,8 @@ class EventStore:
         """
         _check_author(actor, reason)
         kind = Kind.LICENCE_INSTALLED if installed else Kind.LICENCE_REMOVED
-        draft = _Draft(kind, LICENCES + licence_id, codec.pack_value(document))
+        key = check_key(LICENCES + licence_id)
+        draft = _Draft(kind, key, codec.pack_value(document))
         return self._change([draft], actor, reason, None, frozen_limit_s)[0]
 
     @property
