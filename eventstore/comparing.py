@@ -308,4 +308,5 @@ def _lag(walked: Sequence[Walked], names: Sequence[str]) -> str:
         return ""
     shorter, longer = sorted((FIRST, SECOND), key=lambda c: walked[c].event_count)
     count = walked[longer].event_count - walked[shorter].event_count
-    return f"the copy in {names[shorter]} is {count} events behind"
+    events = "1 event" if count == 1 else f"{count} events"
+    return f"the copy in {names[shorter]} is {events} behind"

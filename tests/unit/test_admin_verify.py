@@ -112,7 +112,7 @@ def test_lag_is_told_and_is_no_finding(served: Served) -> None:
     stored[MASTER] = stored[MASTER][:-1]
     run = served.run("verify")
     assert run.exit_code == ExitCode.DONE
-    assert "  the copy in the standby's Redis is 1 events behind" in run.out
+    assert "  the copy in the standby's Redis is 1 event behind" in run.out
 
 
 def test_a_terminal_sees_how_far_it_is(served: Served) -> None:

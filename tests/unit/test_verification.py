@@ -214,7 +214,9 @@ def test_a_copy_that_is_merely_shorter_is_told_and_an_original_is_bad(
         made.master.put("users/a", k, ms=k)
     pair = Copy(made, page_count_max=PAGE), Copy(made, page_count_max=PAGE)
     pair[bad].stored[MASTER] = tampering.truncated(pair[bad].stored[MASTER], n)
-    behind = f"the copy in {NAMES[bad]} is {COUNT - n + 1} events behind"
+    count = COUNT - n + 1
+    events = "1 event" if count == 1 else f"{count} events"
+    behind = f"the copy in {NAMES[bad]} is {events} behind"
     found = verified(*pair)
     assert (found.is_whole, found.lag) == (True, behind)
     found = verified(*pair, originals={MASTER: 1 - bad})
