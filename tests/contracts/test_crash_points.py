@@ -38,6 +38,7 @@ from eventstore import (
     export_events,
     mending,
     read_archived,
+    read_blame,
     read_history,
     replay,
     replication,
@@ -241,6 +242,9 @@ def look_back(world: World) -> None:
         again = past(until)
         assert again.cut == now.cut
         assert again.configuration.digest == now.configuration.digest
+    key = world.acknowledged[0].key
+    told = read_blame(streams, key, now.cut, prevailing=MASTER, other=STANDBY, limit=1)
+    assert told.key == key
 
 
 def note(world: World) -> None:
