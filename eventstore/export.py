@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import attrs
 
@@ -18,19 +18,11 @@ from eventstore.signing import PrivateKey
 from eventstore.source import Source
 from eventstore.streams import PAGE_EVENT_COUNT, Archive
 
-_ID_MAX: Final = EventId(2**64 - 1, 2**64 - 1)
 _Name = TypeVar("_Name", bound=str)
 
 
-class KeepingSource(Protocol):
+class KeepingSource(Source, Protocol):
     """Streams with the archives of what was replaced. `Streams` and `Bundle` are such."""
-
-    @property
-    def pair(self) -> str:
-        """Whose events these are."""
-
-    def read(self, origin: Origin, after: EventId, count: int) -> list[Stored]:
-        """At most `count` entries of a stream behind `after`, oldest first."""
 
     def archives(self) -> list[Archive]:
         """All archives, by name."""
@@ -120,27 +112,6 @@ def export_events(
             export.told(len(page))
 
     return write_bundle(path, header, told_pages, export.key)
-
-
-def read_stored(
-    source: KeepingSource,
-    *,
-    origin: Origin | None = None,
-    archive: str | None = None,
-    after: EventId = START,
-) -> Iterator[Stored]:
-    """The entries of a stream, or of an archive, behind `after`, oldest first, as they are.
-
-    Raises:
-        StoreUnavailable, DamagedEvent: while iterating.
-    """
-    if archive is not None:
-        pages = _pages(source.read_archive, archive, after, _ID_MAX)
-    else:
-        assert origin is not None, "a stream or an archive is named"
-        pages = _pages(source.read, origin, after, _ID_MAX)
-    for page in pages:
-        yield from page
 
 
 def chain_pages(source: KeepingSource, chain: Chain) -> Iterator[Sequence[Stored]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -17,16 +17,14 @@ from admin.cli.offline_options import PairName, PasswordFile, RedisUrl, offline
 from admin.cli.session import Session, session_of
 from admin.errors import UsageProblem
 from admin.key_files import read_private_key, read_public_key
-from admin.node_events import node_events
-from admin.offline import ORIGINS
+from admin.node_source import NodeSource
+from admin.offline import ORIGINS, as_told_to_operators
 from eventstore import (
     Bundle,
     CheckedChain,
-    EventId,
     Export,
     Head,
     KeepingSource,
-    Origin,
     Trailer,
     check_bundle,
     closed_ends,
@@ -66,23 +64,19 @@ def export(
     order = Export(
         by=session.actor_name, created_ns=session.world.now_ns(), key=signing
     )
-    if streams is None:
-        source, ends = node_events(session.client())
-        trailer = _exported(session, source, ends, file, order)
-    else:
-        with streams as found:
-            ends = closed_ends(found, ORIGINS)
-            trailer = _exported(session, found, ends, file, order)
+    with streams or nullcontext() as found, as_told_to_operators():
+        source: KeepingSource = found or NodeSource(session.client())
+        trailer = _exported(session, source, file, order)
     _show_exported(session, file, trailer, order)
 
 
 def _exported(
     session: Session,
     source: KeepingSource,
-    ends: Mapping[Origin, EventId],
     file: Path,
     order: Export,
 ) -> Trailer:
+    ends = closed_ends(source, ORIGINS)
     count = sum(last.n for last in ends.values())
     if count == 0:
         raise UsageProblem(

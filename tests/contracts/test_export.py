@@ -17,7 +17,6 @@ from eventstore import (
     export_events,
     read_archived,
     read_history,
-    read_stored,
 )
 from tests.contracts.nodes import MANY, Node
 from tests.support.histories import MASTER, ORIGINS, STANDBY
@@ -56,7 +55,6 @@ def test_all_that_a_redis_has_comes_back(both: Node, tmp_path: Path) -> None:
         for archive in archives:
             kept = streams.read_archive(archive.name, START, MANY)
             assert bundle.read_archive(archive.name, START, MANY) == kept
-            assert list(read_stored(streams, archive=archive.name)) == kept
         expected = list(read_history(streams, ORIGINS, Filter()))
         assert list(read_history(bundle, ORIGINS, Filter())) == expected
         assert len(list(read_archived(streams, Filter()))) == 1
