@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from admin.cli.offline_options import PairName, PasswordFile, RedisUrl, offline
 from admin.cli.output import Output
+from admin.cli.progress import shown_progress
 from admin.cli.session import Session, session_of
 from admin.errors import DataUnverified, UsageProblem
 from admin.key_files import read_private_key, read_public_key
@@ -23,7 +22,6 @@ from admin.verification import (
     ThroughNode,
     Verified,
     Verifier,
-    Watch,
     verified,
 )
 from eventstore import (
@@ -112,9 +110,9 @@ def verify(
             of = None if redis_of is None else Origin(redis_of)
             verifier = Offline(sources, names, of)
         started_ns = session.world.now_ns()
-        with _progress(session.output) as watch:
+        with shown_progress(session.output, "verifying", None) as steps:
             found = verified(
-                verifier, watch, archives=archives, checkpoints=checkpoints
+                verifier, steps.reach, archives=archives, checkpoints=checkpoints
             )
         _show(session.output, found, (session.world.now_ns() - started_ns) / 1e9)
 
@@ -186,24 +184,6 @@ def _append(path: Path, made: Checkpoint, key: PrivateKey) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         raise UsageProblem(f"cannot write {path}: {error.strerror}") from error
-
-
-@contextmanager
-def _progress(output: Output) -> Iterator[Watch]:
-    with Progress(
-        TextColumn("verifying"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        console=output.error_terminal(),
-        disable=not output.stderr_is_terminal,
-        transient=True,
-    ) as progress:
-        task = progress.add_task("verifying", total=None)
-
-        def watch(count: int, total: int) -> None:
-            progress.update(task, completed=count, total=max(total, count))
-
-        yield watch
 
 
 def _show(output: Output, found: Verified, took_s: float) -> None:

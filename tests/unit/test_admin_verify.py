@@ -41,7 +41,7 @@ class Served:
     def rewrite(
         self, copy: int, tamper: Callable[[list[Any], int], list[Any]], n: int
     ) -> None:
-        stored = self.node.copies[copy].stored
+        stored = self.node.copies[copy].streams
         stored[MASTER] = tamper(stored[MASTER], n)
 
     def run(self, *arguments: str, **more: Any) -> Run:
@@ -108,7 +108,7 @@ def test_the_first_bad_event_and_the_bad_copy_are_named(served: Served) -> None:
 
 
 def test_lag_is_told_and_is_no_finding(served: Served) -> None:
-    stored = served.node.copies[1].stored
+    stored = served.node.copies[1].streams
     stored[MASTER] = stored[MASTER][:-1]
     run = served.run("verify")
     assert run.exit_code == ExitCode.DONE

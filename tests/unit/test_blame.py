@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from eventstore import Blame, read_blame
 from tests.support.histories import MASTER, STANDBY, History
-from tests.support.sources import HistorySource
+from tests.support.sources import MemorySource
 
 KEY = "users/alice"
 
 
 def blamed(history: History, limit: int = 100) -> Blame:
-    source = HistorySource(history)
+    source = MemorySource.of(history)
     return read_blame(source, KEY, prevailing=MASTER, other=STANDBY, limit=limit)
 
 

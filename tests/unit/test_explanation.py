@@ -6,7 +6,7 @@ import pytest
 
 from eventstore import Explanation, read_explanation
 from tests.support.histories import MASTER, STANDBY, History
-from tests.support.sources import HistorySource
+from tests.support.sources import MemorySource
 
 KEY = "users/alice"
 
@@ -17,7 +17,7 @@ def history() -> History:
 
 
 def explained(history: History) -> Explanation:
-    source = HistorySource(history)
+    source = MemorySource.of(history)
     return read_explanation(source, KEY, prevailing=MASTER, other=STANDBY)
 
 

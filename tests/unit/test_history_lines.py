@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from eventstore import Event, EventId, Filter, HistoryLine, read_history_lines
-from tests.support.histories import MASTER, STANDBY, History, Writer, Written
+from tests.support.histories import MASTER, STANDBY, History, Writer
+from tests.support.sources import MemorySource
 
 KEY = "users/alice"
 
@@ -11,7 +12,10 @@ KEY = "users/alice"
 def lines(history: History, wanted: Filter | None = None) -> list[HistoryLine]:
     return list(
         read_history_lines(
-            Written(history), wanted or Filter(), prevailing=MASTER, other=STANDBY
+            MemorySource.of(history),
+            wanted or Filter(),
+            prevailing=MASTER,
+            other=STANDBY,
         )
     )
 
@@ -130,7 +134,7 @@ def test_every_filter_leaves_the_lines_as_they_are() -> None:
 def test_nobody_looks_for_losers_until_a_change_that_may_be_one_is_told() -> None:
     history = History()
     cut(history)
-    source, asked = Written(history), []
+    source, asked = MemorySource.of(history), []
 
     def overridden() -> dict[EventId, object]:
         asked.append(True)
