@@ -322,8 +322,8 @@ MUTANTS = (
     Mutant(
         "config-vendor-key-unread",
         CONFIG_CHECKS,
-        'PublicKey.from_pem(_text(field, value, show=False).encode(errors="replace"))',
-        "_text(field, value, show=False)",
+        "PublicKey.from_pem(_text(field, value, show=False).encode())",
+        "_text(field, value, show=False).encode()",
         "what is no key is refused at the start",
     ),
     Mutant(
