@@ -375,7 +375,7 @@ MUTANTS = (
         "original-that-grew-accused",
         WITNESSES,
         "if stored_at(sources[original], origin, copy.head.id) is None:",
-        "if stored_at(sources[original], origin, own.head.id) is not None:",
+        "if copy.head.id != START:",
         "an original that grew during the walk is not too short",
     ),
     Mutant(
