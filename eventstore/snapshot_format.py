@@ -154,10 +154,12 @@ class _Reader:
             if rules != _RULES:
                 raise SnapshotUnfit("it was made by another version of this software")
             if (of_pair, of_prevailing) != (pair, prevailing):
-                raise SnapshotUnfit(f"it is of pair {of_pair!r}, {of_prevailing!r}")
+                raise SnapshotUnfit(
+                    f"it is of pair {of_pair!r}, {of_prevailing!r}"[:200]
+                )
             if type(self._unknown_count) is not int:
                 raise ValueError("its count is no number")
-            self.heads = {Origin(o): _head(i, digest) for o, i, digest in heads}
+            self.heads = {_origin(o): _head(i, digest) for o, i, digest in heads}
         self._prevailing = prevailing
         self._others = [o for o in self.heads if o != prevailing]
         self._rivals: dict[str, Rivals] = {}
@@ -195,6 +197,8 @@ class _Reader:
             EventId.parse(covered),
         )
         events = [e for e in (rivals.prevailing, rivals.other) if e is not None]
+        if not events:
+            raise ValueError("a record of it has no event")
         key = events[0].key
         if any(e.key != key or e.kind not in _ENTRY_KINDS for e in events):
             raise ValueError(f"event {events[0].id} is no change of its entry")
@@ -236,6 +240,12 @@ def _content(part: bytes, tag: str) -> Any:
     if found != tag:
         raise SnapshotUnfit("it is damaged: its beginning is missing")
     return content
+
+
+def _origin(name: Any) -> Origin:
+    if type(name) is not str:
+        raise ValueError("a stream has no name")
+    return Origin(name)
 
 
 def _head(text: Any, digest: Any) -> Head:

@@ -145,6 +145,8 @@ def test_the_helper_above_changes_nothing_else(pair: tuple[Node, Node]) -> None:
         (set_in(1, value="other"), "it is of pair 'other'"),
         (set_in(2, value="standby"), "it is of pair 'office', 'standby'"),
         (set_in(3, value=[]), "it is of streams"),
+        (set_in(3, 0, 0, value="x" * 9999), "it is of streams"),
+        (set_in(3, 0, 0, value=5), "a stream has no name"),
         (set_in(3, 0, 2, value=bytes(32)), "of stream 'master' is not there any more"),
         (set_in(3, 1, 1, value="5-1"), "of stream 'standby' is not there any more"),
         (set_in(3, 1, 1, value="x"), "is not an event id"),
@@ -165,6 +167,7 @@ def test_a_snapshot_by_other_rules_or_of_others_is_discarded(
     (said,) = [r.getMessage() for r in caplog.records if "snapshot" in r.getMessage()]
     assert said.startswith("snapshot 'newest' is not used, all events are folded: ")
     assert why in said
+    assert len(said) < 300
 
 
 def damages(blobs: list[bytes]) -> Iterator[tuple[str, list[bytes]]]:

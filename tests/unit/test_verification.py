@@ -226,6 +226,22 @@ def test_a_copy_that_is_merely_shorter_is_told_and_an_original_is_bad(
     assert "lost or removed from its end" in found.bad[0].what
 
 
+def test_an_original_that_grew_while_it_was_walked_is_not_too_short() -> None:
+    made = History()
+    for k in range(COUNT):
+        made.master.put("users/a", k, ms=k)
+    pair = Copy(made, page_count_max=PAGE), Copy(made, page_count_max=PAGE)
+    whole = pair[0].stored[MASTER]
+    pair[0].stored[MASTER] = tampering.truncated(whole, COUNT)
+
+    def grow(progress: Verification) -> None:
+        if progress.compared[0].ended[0]:
+            pair[0].stored[MASTER] = whole
+
+    found = verified(*pair, originals={MASTER: 0}, watch=grow)
+    assert (found.is_whole, found.lag) == (True, "the copy in A is 1 event behind")
+
+
 def test_what_the_other_stream_knew_must_be_there() -> None:
     pair = copies()
     pair[1].streams[MASTER] = tampering.truncated(pair[1].streams[MASTER], 3)
