@@ -22,7 +22,7 @@ from tests.support.redis_servers import RedisServer
 
 KEY = "users/alice"
 AUDITOR, PASSWORD = "auditor", "an-auditors-password"
-RULES = ("resetkeys", "resetchannels", "nocommands", f"~netphone:{{{PAIR}}}:*")
+RULES = (f"~netphone:{{{PAIR}}}:*",)
 COMMANDS = ("ping", "xrange", "xrevrange", "hgetall")
 
 
@@ -168,7 +168,7 @@ def test_the_auditor_can_change_nothing(filled: RedisServer) -> None:
 
 
 def test_the_documented_rights_are_these() -> None:
-    text = " ".join(Document.read("docs/audit.md").text.split())
+    text = Document.read("docs/audit.md").text.replace("'", "")
     rights = " ".join((*RULES, *(f"+{command}" for command in COMMANDS)))
     assert rights in text
 
