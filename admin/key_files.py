@@ -52,18 +52,19 @@ def _key(path: Path, from_pem: Callable[[bytes], _Key], *, secret: bool) -> _Key
     try:
         with path.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            if secret and mode & _OTHERS:
-                raise UsageProblem(
-                    f"the key file {path} has mode {mode:04o}, so others can read it; "
-                    f"correct it with: chmod 600 {path}"
-                )
-            pem = file.read(KEY_FILE_BYTES_MAX)
-        return from_pem(pem)
+            key = from_pem(file.read(KEY_FILE_BYTES_MAX))
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise UsageProblem(f"cannot read the key file {path}: {reason}") from error
     except KeyRefused as error:
         raise UsageProblem(f"the key file {path} cannot be used: {error}") from None
+    # After the key: who gave the public one by mistake must not be told to guard it.
+    if secret and mode & _OTHERS:
+        raise UsageProblem(
+            f"the key file {path} has mode {mode:04o}, so others can read it; "
+            f"correct it with: chmod 600 {path}"
+        )
+    return key
 
 
 def _create(path: Path, data: bytes, mode: int) -> None:

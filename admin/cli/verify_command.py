@@ -15,8 +15,9 @@ from admin.cli.output import Output
 from admin.cli.progress import shown_progress
 from admin.cli.session import Session, session_of
 from admin.errors import DataUnverified, UsageProblem
+from admin.fields import shortened
 from admin.key_files import read_private_key, read_public_key
-from admin.offline import ORIGINS, opened
+from admin.offline import ORIGINS, opened, refuse_empty
 from admin.verification import (
     Offline,
     ThroughNode,
@@ -93,20 +94,28 @@ def verify(
     if redis is None and (other_redis is not None or redis_of is not None):
         raise UsageProblem("--other-redis and --redis-of go with --redis URL")
     if redis_of not in (None, *ORIGINS):
-        raise UsageProblem("--redis-of is neither master nor standby")
+        raise UsageProblem(
+            f"--redis-of is {shortened(redis_of)!r}; it is {' or '.join(ORIGINS)}"
+        )
     with ExitStack() as stack:
         checkpoints = _checkpoints(stack, against, public_key)
         verifier: Verifier
-        if (first := offline(redis, pair, redis_password_file)) is None:
+        first = offline(redis, pair, redis_password_file, may_be_empty=True)
+        if first is None:
             verifier = ThroughNode(session.client())
         else:
             assert redis is not None
             assert pair is not None
             sources, names = [stack.enter_context(first)], [_name(redis)]
             if other_redis is not None:
-                second = opened(other_redis, pair, other_redis_password_file)
+                second = opened(
+                    other_redis, pair, other_redis_password_file, may_be_empty=True
+                )
                 sources.append(stack.enter_context(second))
                 names.append(_name(other_redis))
+            if checkpoints is None:
+                # With checkpoints an empty Redis is a finding: it lacks what they name.
+                refuse_empty(sources)
             of = None if redis_of is None else Origin(redis_of)
             verifier = Offline(sources, names, of)
         started_ns = session.world.now_ns()
@@ -206,7 +215,11 @@ def _show(output: Output, found: Verified, took_s: float) -> None:
             )
         if found.checkpoint_count:
             output.line(f"checkpoints: {found.checkpoint_count} looked up")
-        output.line(f"{report.event_count} events verified, {rate} per second")
+        copies = " and ".join(found.copies)
+        output.line(
+            f"{report.event_count} events of pair {report.pair} verified in {copies}, "
+            f"{rate} per second"
+        )
     if not found.is_whole:
         raise DataUnverified(
             "the history failed verification",

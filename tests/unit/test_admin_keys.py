@@ -41,6 +41,12 @@ def test_a_private_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
         read_private_key(file)
 
 
+def test_a_public_key_in_the_place_of_a_private_one_is_told(tmp_path: Path) -> None:
+    run_admin(FakeNode(), "key", "new", str(tmp_path / "audit.key"))
+    with pytest.raises(UsageProblem, match="but a public key"):
+        read_private_key(tmp_path / "audit.key.pub")
+
+
 def test_what_is_no_key_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageProblem, match="No such file"):
         read_public_key(tmp_path / "none")

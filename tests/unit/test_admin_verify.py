@@ -86,7 +86,8 @@ def test_a_whole_history_is_summed_up(served: Served) -> None:
     assert lines[1] == (
         f"standby: 6 events, whole, up to {head.id} (digest {head.digest.hex()[:16]}…)"
     )
-    assert lines[2].startswith("12 events verified, ")
+    copies = "the master's Redis and the standby's Redis"
+    assert lines[2].startswith(f"12 events of pair office verified in {copies}, ")
     assert served.asked.count("/verify") > 3
 
 
@@ -223,7 +224,7 @@ def test_a_file_signed_by_somebody_else_is_a_finding(
         (["--redis-of", "master"], "go with --redis"),
         (["--other-redis-password-file", "x"], "goes with --other-redis"),
         (["--redis", "redis://x"], "--redis needs --pair"),
-        (["--redis", "redis://x", "--pair", "p", "--redis-of", "z"], "neither master"),
+        (["--redis", "redis://x", "--pair", "p", "--redis-of", "z"], "is 'z'; it is"),
         (["--against", "x"], "go together"),
         (["--public-key", "x"], "go together"),
         (["--against", "/nowhere", "--public-key", "/nowhere"], "cannot read"),

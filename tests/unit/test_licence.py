@@ -68,10 +68,10 @@ def test_the_last_day_there_is_has_an_end() -> None:
         ({"issued": "2026-01-01T00:00:00"}, "issued is '2026-01-01T00:00:00', not"),
         ({"issued": "2026-01-01T00:00:00+01:00"}, "issued is "),
         ({"issued": "\u0662\u0660\u0662\u0666-01-01"}, "issued is "),
-        ({"ends": "2025-11-30"}, "ends is not after issued"),
+        ({"ends": "2025-11-30"}, "ends is '2025-11-30', not after issued, '"),
         (
             {"not_before": "2026-02-01", "ends": "2026-01-31"},
-            "ends is not after not_before",
+            "ends is '2026-01-31', not after not_before, '2026-02-01'",
         ),
         ({"option": ""}, "option is '', not"),
         ({"region": "EU"}, "'region' is no field of a licence"),
