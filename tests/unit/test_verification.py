@@ -384,6 +384,28 @@ def test_what_is_no_state_is_refused(value: object) -> None:
         Verification.from_value(value)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"archive": [0.0, "", None]},
+        {"archive": [True, "", None]},
+        {"archive": [2, "", None]},
+        {"archive": [0, "x", 0]},
+        {"archives": [0, 0, -1]},
+        {"archives": [0, 0, 10**4299]},
+        {"bad_archives": [[2, "x", [None, ""]]]},
+        {"bad_archives": [[1e400, "x", [None, ""]]]},
+        {"accusations": [["master", 1.0, [None, ""]]]},
+        {"accusations": [["master", -1, [None, ""]]]},
+    ],
+)
+def test_a_state_that_no_walk_has_is_refused(change: dict[str, JsonValue]) -> None:
+    whole = Verification.start(PAIR, 2).as_value()
+    assert isinstance(whole, dict)
+    with pytest.raises(ValueError, match="no state of a verification"):
+        Verification.from_value({**whole, **change})
+
+
 WRONG: list[JsonValue] = [None, 1, "x", [], {}, [[]], [1, 2, 3]]
 
 
