@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from admin.key_files import read_private_key
 from eventstore import PrivateKey
 from tests.support import tampering
 from tests.support.admin_runner import Run, run_admin
+from tests.support.full_disk import full_disk
 from tests.support.histories import MASTER, STANDBY
 from tests.support.http_client import CHANGE_TOKEN, Api
 from tests.support.served_node import FakeNode
@@ -239,14 +238,8 @@ def test_a_disk_that_gets_full_leaves_the_file_as_it_was(
 ) -> None:
     checkpoint(served, file, key)
     before = file.read_bytes()
-    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, usual[1]))
-    try:
+    with full_disk(len(before) + 10):
         run = checkpoint(served, file, key)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
-        signal.signal(signal.SIGXFSZ, ignored)
     assert run.exit_code == ExitCode.USAGE
     assert "File too large" in run.err
     assert file.read_bytes() == before
