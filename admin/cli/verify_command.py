@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Annotated, BinaryIO
 
 import typer
 
+from admin.checkpoint_files import append_line, opened_lines
 from admin.cli.offline_options import PairName, PasswordFile, RedisUrl, offline
 from admin.cli.output import Output
 from admin.cli.progress import shown_progress
@@ -31,7 +31,6 @@ from eventstore import (
     Head,
     Judged,
     Origin,
-    PrivateKey,
     PublicKey,
     digest_of,
     display_url,
@@ -149,7 +148,7 @@ def checkpoint(
             last = {origin: streams.last(origin) for origin in ORIGINS}
         found = {o: Head(s[0], digest_of(s[1])) for o, s in last.items() if s}
         made = Checkpoint(streams.pair, _now(session), found)
-    _append(file, made, private)
+    append_line(file, made.signed(private))
     told = {str(o): str(head.id) for o, head in sorted(made.heads.items())}
     if session.output.json:
         session.output.record({"file": str(file), "time": made.time, "heads": told})
@@ -175,24 +174,7 @@ def _checkpoints(
     if against is None or public_key is None:
         return None
     key = read_public_key(public_key)
-    try:
-        return stack.enter_context(against.open("rb")), key
-    except OSError as error:
-        raise UsageProblem(f"cannot read {against}: {error.strerror}") from error
-
-
-def _append(path: Path, made: Checkpoint, key: PrivateKey) -> None:
-    """Add a line, durably. A line before it that was cut off stays a line of its own."""
-    try:
-        with path.open("a+b") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - 1))
-            start = b"" if file.read(1) in (b"", b"\n") else b"\n"
-            file.write(start + made.signed(key) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise UsageProblem(f"cannot write {path}: {error.strerror}") from error
+    return stack.enter_context(opened_lines(against)), key
 
 
 def _show(output: Output, found: Verified, took_s: float) -> None:
