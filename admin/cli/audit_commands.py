@@ -128,7 +128,7 @@ def verify(
         _show_verified(session, bundle, chains)
     if trusted is None and bundle.signer is not None:
         session.output.note(
-            "whether that is the key of who you think tells --public-key alone"
+            "whose key that is, only --public-key tells"
         )
 
 
