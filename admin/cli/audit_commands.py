@@ -127,9 +127,7 @@ def verify(
             return
         _show_verified(session, bundle, chains)
     if trusted is None and bundle.signer is not None:
-        session.output.note(
-            "whose key that is, only --public-key tells"
-        )
+        session.output.note("whose key that is, only --public-key tells")
 
 
 def _show_verified(
