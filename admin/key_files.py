@@ -41,10 +41,13 @@ def write_new_key(path: Path) -> PublicKey:
     """
     key = PrivateKey.new()
     public = path.with_name(path.name + ".pub")
-    if public.exists():
-        raise UsageProblem(f"{public} is there already; name another file")
-    _create(path, key.pem, 0o600)
+    # The public one first: that a disk is full is then known before there is a secret.
     _create(public, key.public.pem, 0o644)
+    try:
+        _create(path, key.pem, 0o600)
+    except UsageProblem:
+        public.unlink()
+        raise
     return key.public
 
 
@@ -70,8 +73,13 @@ def _key(path: Path, from_pem: Callable[[bytes], _Key], *, secret: bool) -> _Key
 def _create(path: Path, data: bytes, mode: int) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     try:
-        with os.fdopen(os.open(path, flags, mode), "wb") as file:
-            file.write(data)
+        descriptor = os.open(path, flags, mode)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+        except OSError:
+            path.unlink()
+            raise
     except FileExistsError:
         raise UsageProblem(f"{path} is there already; name another file") from None
     except OSError as error:

@@ -10,6 +10,7 @@ import attrs
 
 from admin.client import NodeClient
 from admin.errors import Refused, ReplyUnclear
+from admin.offline import ORIGINS, event_count
 from eventstore import (
     CHECKPOINT_BYTES_MAX,
     Accusation,
@@ -95,13 +96,11 @@ class Offline:
 
     def verify(self, watch: Watch, *, archives: bool) -> Walk:
         """Walk through everything."""
-        origins = Origin("master"), Origin("standby")
         originals = {}
         if self.first_is_of is not None:
-            originals = {o: int(o != self.first_is_of) for o in origins}
+            originals = {o: int(o != self.first_is_of) for o in ORIGINS}
         first = self.sources[0]
-        last = [first.last(origin) for origin in origins]
-        total = sum(stored[0].n for stored in last if stored)
+        total = event_count(first)
         now = Verification.start(first.pair, len(self.sources), archives=archives)
         while not now.is_over:
             now = verify_on(

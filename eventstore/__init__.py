@@ -61,7 +61,6 @@ from eventstore.export import (
     KeepingSource,
     closed_ends,
     export_events,
-    read_stored,
 )
 from eventstore.history import (
     ArchivedEvent,
@@ -244,7 +243,6 @@ __all__ = [
     "read_licence",
     "read_losses",
     "read_overridden",
-    "read_stored",
     "replay",
     "sign_licence",
     "signed_bytes",

@@ -13,14 +13,14 @@ import typer
 from admin.cli.history_output import Format, written
 from admin.cli.offline_options import PairName, PasswordFile, RedisUrl, offline
 from admin.cli.output import Output
-from admin.cli.progress import Steps, WatchedSource, event_count, shown_progress
+from admin.cli.progress import Steps, WatchedSource, shown_progress
 from admin.cli.session import session_of
 from admin.client import HistoryFilter, NodeClient
 from admin.errors import UsageProblem
 from admin.fields import shortened
 from admin.history_told import iso_time, told_archived, told_line
 from admin.node_source import NodeSource
-from admin.offline import MASTER, ORIGINS, STANDBY, as_told_to_operators
+from admin.offline import MASTER, ORIGINS, STANDBY, as_told_to_operators, event_count
 from admin.replies import HistoryEvent
 from eventstore import (
     EventId,
@@ -136,7 +136,7 @@ class _Some:
 
 
 def _lines(source: Source, wanted: Filter, output: Output, *, live: bool) -> _Events:
-    total = event_count(source, ORIGINS)
+    total = event_count(source)
     with shown_progress(output, "history", total, live=live) as steps:
         for line in read_history_lines(
             WatchedSource(source, steps),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,14 +11,14 @@ import typer
 
 from admin.cli.offline_options import PairName, PasswordFile, RedisUrl, offline
 from admin.cli.output import brief_value
+from admin.cli.progress import shown_progress
 from admin.cli.session import Session, session_of
-from admin.cli.walk_progress import walk_progress
 from admin.errors import UsageProblem
 from admin.json_text import JsonValue
 from admin.past import Past, PastOfNode, PastOfRedis
 from admin.past_replies import Blame, Change, Changed, Difference, Explanation
 from admin.points import parsed_point
-from eventstore import LICENCES
+from eventstore import LICENCES, Watch
 
 _REPLAY = ("key", "id", "origin", "actor", "time", "reason", "value")
 _DIFF = ("key", "change", "before", "after", "id", "actor", "time", "reason")
@@ -171,7 +170,11 @@ def explain(
 def _past(
     session: Session, redis: str | None, pair: str | None, password_file: Path | None
 ) -> Iterator[Past]:
-    progress = partial(walk_progress, session.output)
+    @contextmanager
+    def progress(total: int | None) -> Iterator[Watch]:
+        with shown_progress(session.output, "reading events", total) as steps:
+            yield steps.advance
+
     streams = offline(redis, pair, password_file)
     if streams is None:
         yield PastOfNode(session.client(), progress)

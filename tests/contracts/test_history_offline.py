@@ -17,8 +17,9 @@ from eventstore.streams import Swap
 from tests.contracts.conftest import TIMEOUT_S
 from tests.contracts.nodes import Clock, Node
 from tests.support.documents import Document
-from tests.support.histories import MASTER, PAIR, STANDBY, History, Written
+from tests.support.histories import MASTER, PAIR, STANDBY, History
 from tests.support.redis_servers import RedisServer
+from tests.support.sources import MemorySource
 
 KEY = "users/alice"
 AUDITOR, PASSWORD = "auditor", "an-auditors-password"
@@ -181,7 +182,7 @@ def peak_bytes(event_count: int) -> int:
         if n % 10 == 0:
             history.standby.hear(history.master)
         history.standby.put(f"groups/{n % 50}", n)
-    source = Written(history)
+    source = MemorySource.of(history)
     count = 0
     tracemalloc.start()
     try:

@@ -106,6 +106,7 @@ def test_what_is_no_object_is_no_licence(value: object) -> None:
         ("key", None, "signature.key is None"),
         ("value", "!", "signature.value is not 64 bytes in base64"),
         ("value", "AAAA", "signature.value is not 64 bytes"),
+        ("value", "A" * 85 + "B==", "signature.value is not 64 bytes"),
         ("value", "A" * 100_000, "signature.value is not 64 bytes"),
         ("value", 5, "signature.value is not 64 bytes"),
     ],
@@ -115,6 +116,16 @@ def test_a_signature_has_one_form(part: str, value: JsonValue, words: str) -> No
     assert isinstance(found["signature"], dict)
     with pytest.raises(InvalidLicence, match=words.replace("(", r"\(")):
         read_licence({**found, "signature": {**found["signature"], part: value}})
+
+
+def test_64_bytes_are_a_signature_in_one_spelling() -> None:
+    """Of the other ones that decode to the same, one is refused above."""
+    found = signed()
+    assert isinstance(found["signature"], dict)
+    zeros = {**found["signature"], "value": "A" * 86 + "=="}
+    licence = read_licence({**found, "signature": zeros})
+    assert licence.signature is not None
+    assert licence.signature.value == bytes(64)
 
 
 def test_what_is_signed_are_sorted_names_without_spaces_in_utf_8() -> None:
