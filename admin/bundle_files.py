@@ -56,7 +56,10 @@ def writing(path: Path) -> Iterator[None]:
     except InvalidEntry as error:
         raise UsageProblem(str(error)) from error
     except (DamagedEvent, StreamForked) as error:
-        raise DataUnverified(f"{error}; nothing was written") from error
+        raise DataUnverified(
+            f"{error}; nothing was written; `verify` says which copy is bad, and --redis "
+            "exports the other"
+        ) from error
 
 
 def _check_signer(bundle: Bundle, trusted: PublicKey | None) -> None:

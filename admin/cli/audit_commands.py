@@ -123,9 +123,7 @@ def verify(
             return
         _show_verified(session, bundle, chains)
     if trusted is None and bundle.signer is not None:
-        session.output.note(
-            "whether that is the key of who you think tells --public-key alone"
-        )
+        session.output.note("whose key that is, only --public-key tells")
 
 
 def _show_verified(

@@ -136,7 +136,7 @@ def test_blame_shows_each_change_and_who_set_each_field(node: Bridge) -> None:
     run = run_admin(node, "blame", "users/alice")
     changes, fields = run.out.split("\n\n")
     titles, newest, oldest = (line.split("\t") for line in changes.splitlines())
-    assert titles[5:] == ["from", "to", ""]
+    assert titles[5:] == ["from", "to", "outcome"]
     assert newest[2] == "standby"
     wrong = '{"extension": "101", "forward": "0666"}'
     assert newest[5:] == ['{"extension": "101"}', wrong, "stands"]
