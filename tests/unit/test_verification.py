@@ -23,6 +23,7 @@ from eventstore import (
     verify,
     verify_on,
 )
+from eventstore.event import MS_MAX
 from eventstore.memory import Stored
 from tests.support import tampering
 from tests.support.histories import (
@@ -302,6 +303,34 @@ def test_what_is_wrong_inside_of_an_event_is_said(
     assert wrong.id is not None
     assert wrong.id.n == 1
     assert what in wrong.what
+
+
+@pytest.mark.parametrize(
+    ("later_ms", "n", "what"),
+    [
+        (0, 3, "2 is the next number"),
+        (1, 1, "2 is the next number"),
+        (-1, 2, "its time cannot follow that of"),
+        (MS_MAX, 2, "its time cannot follow that of"),
+    ],
+)
+@pytest.mark.parametrize("kind", [Kind.ENTRY_PUT, Kind.STATE_CHANGED])
+def test_place_and_time_are_wrong_although_the_chain_is_made_anew(
+    kind: Kind, later_ms: int, n: int, what: str
+) -> None:
+    """What somebody writes who can reckon digests; each kind has its way through the walk."""
+    first = an_event()
+    second = EventId(first[0].ms + later_ms, n)
+    wrong = an_event(
+        id=second,
+        kind=kind,
+        key="users/a" if kind is Kind.ENTRY_PUT else "",
+        vector={MASTER: second},
+        previous=codec.digest_of(first[1]),
+    )
+    (found,) = alone(first, wrong).bad
+    assert found.id == second
+    assert what in found.what
 
 
 def test_an_event_of_a_later_format_is_counted() -> None:
