@@ -154,7 +154,13 @@ class Verification:
         if len(counts) != 3 or any(type(c) is not int for c in counts):
             raise ValueError("a count is none")
         accusations = [Accusation.from_value(a) for a in value["accusations"]]
-        if any(a.copy >= len(first.walked) for a in accusations):
+        bad_archives = tuple(
+            (copy, str(name), Fault.from_value(fault))
+            for copy, name, fault in value["bad_archives"]
+        )
+        named = [*(a.copy for a in accusations), *(copy for copy, _, _ in bad_archives)]
+        there = range(len(first.walked))
+        if any(type(copy) is not int or copy not in there for copy in named):
             raise ValueError("a copy that was not looked at")
         return cls(
             compared=(first, second),
@@ -162,10 +168,7 @@ class Verification:
             archive_count=counts[0],
             archived_count=counts[1],
             bad_archive_count=counts[2],
-            bad_archives=tuple(
-                (int(copy), str(name), Fault.from_value(fault))
-                for copy, name, fault in value["bad_archives"]
-            ),
+            bad_archives=bad_archives,
             accusations=tuple(accusations),
             is_over=bool(value["over"]),
         )

@@ -429,6 +429,25 @@ def test_what_is_no_state_is_refused(value: object) -> None:
         Verification.from_value(value)
 
 
+@pytest.mark.parametrize("copy", [1, 2, -1, 0.0, "0", None])
+@pytest.mark.parametrize("part", ["accusations", "bad_archives"])
+def test_a_state_speaks_only_of_copies_that_were_looked_at(
+    part: str, copy: JsonValue
+) -> None:
+    whole = Verification.start(PAIR, 1).as_value()
+    assert isinstance(whole, dict)
+
+    def state(copy: JsonValue) -> dict[str, JsonValue]:
+        named: list[JsonValue] = (
+            [MASTER, copy] if part == "accusations" else [copy, "x"]
+        )
+        return {**whole, part: [[*named, [None, "it is bad"]]]}
+
+    Verification.from_value(state(0)).report(PAIR, NAMES[:1])
+    with pytest.raises(ValueError, match="no state of a verification"):
+        Verification.from_value(state(copy))
+
+
 WRONG: list[JsonValue] = [None, 1, "x", [], {}, [[]], [1, 2, 3]]
 
 
