@@ -24,7 +24,7 @@ from eventstore import (
     verify_on,
 )
 from eventstore.event import MS_MAX
-from eventstore.memory import Stored
+from eventstore.memory import Stored, head_of
 from tests.support import tampering
 from tests.support.histories import (
     MASTER,
@@ -183,6 +183,22 @@ def test_a_tail_made_anew_in_both_copies_is_known_to_a_witness_only() -> None:
     (wrong,) = found.bad
     assert wrong.copy == "A and B"
     assert wrong.id == heads[MASTER].id
+
+
+@pytest.mark.parametrize("numbers", [(10, 20), (20, 10)])
+def test_of_what_witnesses_say_the_first_bad_event_is_told(
+    numbers: tuple[int, int],
+) -> None:
+    pair = copies()
+    whole = pair[0].stored[MASTER]
+    witnesses = [
+        Witness(MASTER, head_of(whole[n - 1]), f"checkpoint {n}") for n in numbers
+    ]
+    for copy in pair:
+        copy.stored[MASTER] = tampering.re_made(copy.stored[MASTER], 5)
+    (wrong,) = verified(*pair, remembered=lambda: witnesses).bad
+    assert wrong.id == whole[9][0]
+    assert wrong.what.startswith("checkpoint 10 has it")
 
 
 def test_each_of_two_bad_copies_is_told_with_its_own_first_bad_event() -> None:
