@@ -447,6 +447,17 @@ def test_an_event_that_knew_what_is_not_there_is_found(tmp_path: Path) -> None:
     assert "knew event 1000-1 of stream 'master', which is not in it" in str(told(path))
 
 
+def test_an_event_that_knew_what_comes_after_the_end_is_found(tmp_path: Path) -> None:
+    history = small_history()
+    first = history.master.blobs[:1]
+    header = header_of(
+        attrs.evolve(stream(history.master), until=first[0][0]), stream(history.standby)
+    )
+    blobs = {MASTER: first, STANDBY: history.standby.blobs}
+    path = forged(tmp_path, lambda chain: [blobs[chain.origin]], header)
+    assert "knew event 1001-2 of stream 'master', which is not in it" in str(told(path))
+
+
 def test_another_pair_in_the_header_is_found(tmp_path: Path) -> None:
     writer = small_history().master
     header = header_of(stream(writer), pair="other")
