@@ -136,9 +136,9 @@ def main(
     """
     world = World(
         environ=os.environ if environ is None else environ,
-        stdin=stdin or (sys.stdin.buffer if sys.stdin else _nothing().buffer),
-        stdout=stdout or sys.stdout or _nothing(),
-        stderr=stderr or sys.stderr or _nothing(),
+        stdin=stdin or (sys.stdin.buffer if sys.stdin else io.BytesIO()),
+        stdout=stdout or sys.stdout or _nobody(),
+        stderr=stderr or sys.stderr or _nobody(),
         sleep=sleep,
         now_ns=now_ns,
         transport=transport,
@@ -152,9 +152,9 @@ def main(
     return _ended(given, Session(world=world, output=output))
 
 
-def _nothing() -> io.TextIOWrapper:
-    """In place of what whoever started us closed, such as with `>&-`: nobody is there."""
-    return open(os.devnull, "r+", encoding="utf-8", buffering=1)  # noqa: SIM115
+def _nobody() -> TextIO:
+    """In place of an output that whoever started us closed, such as with `>&-`."""
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def _ended(arguments: list[str], session: Session) -> int:
