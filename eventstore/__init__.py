@@ -113,10 +113,13 @@ from eventstore.store import BATCH_EVENT_COUNT_MAX, EventStore
 from eventstore.streams import Archive, Streams, Suitability, connect, display_url
 from eventstore.telling import (
     format_time,
+    parse_point,
+    parse_time,
     told_changed,
     told_difference,
     told_event,
     told_explanation,
+    told_line,
     told_standing,
 )
 from eventstore.verified import Verification, VerifyReport, Witness
@@ -233,6 +236,8 @@ __all__ = [
     "format_time",
     "format_vector",
     "least",
+    "parse_point",
+    "parse_time",
     "parse_vector",
     "read_archived",
     "read_blame",
@@ -251,6 +256,7 @@ __all__ = [
     "told_difference",
     "told_event",
     "told_explanation",
+    "told_line",
     "told_standing",
     "verify",
     "verify_on",
