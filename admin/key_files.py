@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 from admin.errors import UsageProblem
+from admin.files import read_file, write_new
 from eventstore import KEY_FILE_BYTES_MAX, KeyRefused, PrivateKey, PublicKey
 
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _Key = TypeVar("_Key")
 
 
@@ -43,36 +41,14 @@ def write_new_key(path: Path) -> PublicKey:
     public = path.with_name(path.name + ".pub")
     if public.exists():
         raise UsageProblem(f"{public} is there already; name another file")
-    _create(path, key.pem, 0o600)
-    _create(public, key.public.pem, 0o644)
+    write_new(path, key.pem, 0o600)
+    write_new(public, key.public.pem, 0o644)
     return key.public
 
 
 def _key(path: Path, from_pem: Callable[[bytes], _Key], *, secret: bool) -> _Key:
+    pem = read_file(path, "key file", KEY_FILE_BYTES_MAX, secret=secret)
     try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            if secret and mode & _OTHERS:
-                raise UsageProblem(
-                    f"the key file {path} has mode {mode:04o}, so others can read it; "
-                    f"correct it with: chmod 600 {path}"
-                )
-            pem = file.read(KEY_FILE_BYTES_MAX)
         return from_pem(pem)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise UsageProblem(f"cannot read the key file {path}: {reason}") from error
     except KeyRefused as error:
         raise UsageProblem(f"the key file {path} cannot be used: {error}") from None
-
-
-def _create(path: Path, data: bytes, mode: int) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    try:
-        with os.fdopen(os.open(path, flags, mode), "wb") as file:
-            file.write(data)
-    except FileExistsError:
-        raise UsageProblem(f"{path} is there already; name another file") from None
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise UsageProblem(f"cannot write {path}: {reason}") from error

@@ -14,6 +14,7 @@ from admin.cli.output import Output
 from admin.cli.progress import shown_progress
 from admin.cli.session import Session, session_of
 from admin.errors import DataUnverified, UsageProblem
+from admin.files import reason_of
 from admin.key_files import read_private_key, read_public_key
 from admin.offline import ORIGINS, opened
 from admin.verification import (
@@ -170,7 +171,7 @@ def _checkpoints(
     try:
         return stack.enter_context(against.open("rb")), key
     except OSError as error:
-        raise UsageProblem(f"cannot read {against}: {error.strerror}") from error
+        raise UsageProblem(f"cannot read {against}: {reason_of(error)}") from error
 
 
 def _append(path: Path, made: Checkpoint, key: PrivateKey) -> None:
@@ -184,7 +185,7 @@ def _append(path: Path, made: Checkpoint, key: PrivateKey) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise UsageProblem(f"cannot write {path}: {error.strerror}") from error
+        raise UsageProblem(f"cannot write {path}: {reason_of(error)}") from error
 
 
 def _show(output: Output, found: Verified, took_s: float) -> None:
