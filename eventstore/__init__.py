@@ -78,13 +78,10 @@ from eventstore.history_lines import (
 from eventstore.joined import Joined
 from eventstore.licence import (
     LICENCE_BYTES_MAX,
-    LICENCE_SEATS_MAX,
-    LICENCE_TEXT_BYTES_MAX,
     Licence,
     LicenceSignature,
     read_licence,
     sign_licence,
-    signed_bytes,
 )
 from eventstore.memory import Head, Snapshot, Stored
 from eventstore.parting import Leaving
@@ -103,7 +100,6 @@ from eventstore.resync import Resynced, ResyncOrder
 from eventstore.retention import closed_cut, least
 from eventstore.signing import (
     KEY_FILE_BYTES_MAX,
-    SIGNATURE_BYTES,
     KeyRefused,
     PrivateKey,
     PublicKey,
@@ -137,10 +133,7 @@ __all__ = [
     "KEY_FILE_BYTES_MAX",
     "LICENCES",
     "LICENCE_BYTES_MAX",
-    "LICENCE_SEATS_MAX",
-    "LICENCE_TEXT_BYTES_MAX",
     "REASON_BYTES_MAX",
-    "SIGNATURE_BYTES",
     "START",
     "VALUE_BYTES_MAX",
     "Accusation",
@@ -250,7 +243,6 @@ __all__ = [
     "read_overridden",
     "replay",
     "sign_licence",
-    "signed_bytes",
     "stored_at",
     "told_changed",
     "told_difference",
