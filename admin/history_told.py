@@ -8,7 +8,7 @@ from __future__ import annotations
 from admin.fields import Fields
 from admin.json_text import JsonValue
 from admin.replies import HistoryEvent
-from eventstore import ArchivedEvent, Entry, HistoryLine, told_line
+from eventstore import ArchivedEvent, Entry, HistoryLine, told_line, told_place
 
 
 def shown_line(line: HistoryLine) -> HistoryEvent:
@@ -18,8 +18,7 @@ def shown_line(line: HistoryLine) -> HistoryEvent:
     raw["before"] = None if line.before is None else _before(line.before)
     raw["settled_by"] = None
     if lost is not None and lost.settled_by is not None:
-        origin, event_id = lost.settled_by
-        raw["settled_by"] = {"origin": origin, "id": str(event_id)}
+        raw["settled_by"] = told_place(*lost.settled_by)
     return HistoryEvent.from_reply(Fields(raw, "history"))
 
 

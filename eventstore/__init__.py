@@ -116,6 +116,7 @@ from eventstore.telling import (
     told_event,
     told_explanation,
     told_line,
+    told_place,
     told_standing,
 )
 from eventstore.verified import Verification, VerifyReport, Witness
@@ -249,6 +250,7 @@ __all__ = [
     "told_event",
     "told_explanation",
     "told_line",
+    "told_place",
     "told_standing",
     "verify",
     "verify_on",

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from eventstore.blame import Blame, Changed
 from eventstore.configuration import Entry
-from eventstore.event import START, Event, EventId, JsonValue, Recovered
+from eventstore.event import START, Event, EventId, JsonValue, Origin, Recovered
 from eventstore.explanation import Explanation
 from eventstore.replay import Difference, Until
 from eventstore.version_vector import parse_vector
@@ -73,6 +73,11 @@ def told_event(event: Event) -> dict[str, JsonValue]:
     }
 
 
+def told_place(origin: Origin, event_id: EventId) -> dict[str, JsonValue]:
+    """Which event of which stream."""
+    return {"origin": origin, "id": str(event_id)}
+
+
 def told_line(
     event: Event, *, overridden_by: EventId | None = None, archive: str | None = None
 ) -> dict[str, JsonValue]:
@@ -113,7 +118,9 @@ def told_changed(changed: Changed) -> dict[str, JsonValue]:
         **_with_vector(changed.event),
         "before": _told(changed.before),
         "overridden_by": None if loss is None else str(loss.winner.id),
-        "settled_by": None if settled_by is None else str(settled_by.id),
+        "settled_by": None
+        if settled_by is None
+        else told_place(settled_by.origin, settled_by.id),
     }
 
 
