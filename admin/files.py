@@ -13,27 +13,46 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 def reason_of(error: OSError) -> str:
     """What the system says of it, such as `No such file or directory`."""
-    return error.strerror or type(error).__name__
+    return error.strerror or str(error) or type(error).__name__
 
 
-def read_file(path: Path, what: str, bytes_max: int, *, secret: bool) -> bytes:
-    """At most `bytes_max` bytes of the file; `what` it is, such as `token file`.
+def read_file(path: Path, what: str, bytes_max: int) -> tuple[bytes, int]:
+    """At most `bytes_max` bytes of the file, and its mode; `what` it is, such as `token file`.
 
     Raises:
-        UsageProblem: it cannot be read, or is `secret` and others could read it.
+        UsageProblem: it cannot be read.
     """
     try:
         with path.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            if secret and mode & _OTHERS:
-                raise UsageProblem(
-                    f"the {what} {path} has mode {mode:04o}, so others can read it; "
-                    f"correct it with: chmod 600 {path}"
-                )
-            return file.read(bytes_max)
+            return file.read(bytes_max), mode
     except OSError as error:
         text = f"cannot read the {what} {path}: {reason_of(error)}"
         raise UsageProblem(text) from error
+
+
+def check_closed(path: Path, what: str, mode: int) -> None:
+    """Let only the owner of a file with a secret read it.
+
+    Raises:
+        UsageProblem: others can.
+    """
+    if mode & _OTHERS:
+        raise UsageProblem(
+            f"the {what} {path} has mode {mode:04o}, so others can read it; "
+            f"correct it with: chmod 600 {path}"
+        )
+
+
+def read_secret(path: Path, what: str, bytes_max: int) -> bytes:
+    """As `read_file`, of a file that is closed to others.
+
+    Raises:
+        UsageProblem: it cannot be read, or others could read it.
+    """
+    data, mode = read_file(path, what, bytes_max)
+    check_closed(path, what, mode)
+    return data
 
 
 def write_new(path: Path, data: bytes, mode: int) -> None:
@@ -44,13 +63,13 @@ def write_new(path: Path, data: bytes, mode: int) -> None:
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     try:
-        with os.fdopen(os.open(path, flags, mode), "wb") as file:
-            try:
+        descriptor = os.open(path, flags, mode)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
-                file.flush()
-            except OSError:
-                path.unlink()
-                raise
+        except OSError:
+            path.unlink()
+            raise
     except FileExistsError:
         raise UsageProblem(f"{path} is there already; name another file") from None
     except OSError as error:

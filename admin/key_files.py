@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from admin.errors import UsageProblem
-from admin.files import read_file, write_new
+from admin.files import check_closed, read_file, write_new
 from eventstore import KEY_FILE_BYTES_MAX, KeyRefused, PrivateKey, PublicKey
 
 _Key = TypeVar("_Key")
@@ -39,16 +39,23 @@ def write_new_key(path: Path) -> PublicKey:
     """
     key = PrivateKey.new()
     public = path.with_name(path.name + ".pub")
-    if public.exists():
-        raise UsageProblem(f"{public} is there already; name another file")
-    write_new(path, key.pem, 0o600)
+    # The public one first: that a disk is full is then known before there is a secret.
     write_new(public, key.public.pem, 0o644)
+    try:
+        write_new(path, key.pem, 0o600)
+    except UsageProblem:
+        public.unlink()
+        raise
     return key.public
 
 
 def _key(path: Path, from_pem: Callable[[bytes], _Key], *, secret: bool) -> _Key:
-    pem = read_file(path, "key file", KEY_FILE_BYTES_MAX, secret=secret)
+    pem, mode = read_file(path, "key file", KEY_FILE_BYTES_MAX)
     try:
-        return from_pem(pem)
+        key = from_pem(pem)
     except KeyRefused as error:
         raise UsageProblem(f"the key file {path} cannot be used: {error}") from None
+    # After the key: who gave the public one by mistake must not be told to guard it.
+    if secret:
+        check_closed(path, "key file", mode)
+    return key

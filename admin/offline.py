@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from admin.errors import DataUnverified, Unreachable, UsageProblem
-from admin.files import read_file
+from admin.files import read_secret
 from eventstore import (
     DamagedEvent,
     Origin,
@@ -36,11 +36,18 @@ def event_count(source: Source) -> int:
 
 
 @contextmanager
-def opened(url: str, pair: str, password_file: Path | None = None) -> Iterator[Streams]:
+def opened(
+    url: str,
+    pair: str,
+    password_file: Path | None = None,
+    *,
+    may_be_empty: bool = False,
+) -> Iterator[Streams]:
     """The streams of `pair` in the Redis at `url`, to be read; closed at the end.
 
     Raises:
-        UsageProblem: `url` names no Redis, carries a password, or the file cannot be used.
+        UsageProblem: `url` names no Redis, carries a password, the file cannot be used, or
+            there is no event of `pair`, unless it `may_be_empty`.
         Unreachable: Redis does not answer, or does not let us in.
         DataUnverified: what it holds are no events.
     """
@@ -48,7 +55,23 @@ def opened(url: str, pair: str, password_file: Path | None = None) -> Iterator[S
         streams = _streams(url, pair, password_file)
         with contextlib.closing(streams):
             streams.ping()
+            if not may_be_empty:
+                refuse_empty([streams])
             yield streams
+
+
+def refuse_empty(copies: Sequence[Streams]) -> None:
+    """Let nobody take a wrong name of a pair for a history in which nothing happened.
+
+    Raises:
+        UsageProblem: no copy has an event.
+    """
+    if any(streams.last(origin) for streams in copies for origin in ORIGINS):
+        return
+    raise UsageProblem(
+        f"there are no events of pair {copies[0].pair!r} in the Redis that is named; check "
+        "--pair, and the number of the database in the URL"
+    )
 
 
 def _streams(url: str, pair: str, password_file: Path | None) -> Streams:
@@ -81,7 +104,7 @@ def as_told_to_operators() -> Iterator[None]:
 
 
 def _password(path: Path) -> str:
-    data = read_file(path, "password file", PASSWORD_BYTES_MAX + 1, secret=True)
+    data = read_secret(path, "password file", PASSWORD_BYTES_MAX + 1)
     try:
         text = data.decode().removesuffix("\n")
     except UnicodeDecodeError:

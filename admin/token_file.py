@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from admin.errors import UsageProblem
-from admin.files import read_file
+from admin.files import read_secret
 
 TOKEN_BYTES_MAX = 4096
 TOKEN_VARIABLE = "NETPHONE_TOKEN"  # noqa: S105 - the name of a variable, not a token
@@ -22,7 +22,7 @@ def find_token(path: Path | None, environ: Mapping[str, str]) -> str | None:
         UsageProblem: the file cannot be read, others could read it, or it holds no token.
     """
     if path is not None:
-        data = read_file(path, "token file", TOKEN_BYTES_MAX + 1, secret=True)
+        data = read_secret(path, "token file", TOKEN_BYTES_MAX + 1)
         where = f"the token file {path}"
         return _checked(data.decode("ascii", errors="replace"), where)
     text = environ.get(TOKEN_VARIABLE)

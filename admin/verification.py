@@ -123,6 +123,8 @@ class Verified:
     """All that was found."""
 
     report: VerifyReport
+    copies: Sequence[str]
+    """What was looked at."""
     checkpoint_count: int
     """Good lines of the file."""
     bad_lines: Sequence[str]
@@ -174,6 +176,7 @@ def verified(
     report = walk.now.report(walk.pair, walk.copies, more=list(accused.values()))
     return Verified(
         report=attrs.evolve(report, problem=walk.problem),
+        copies=walk.copies,
         checkpoint_count=good_count,
         bad_lines=bad,
         bad_line_count=bad_count,

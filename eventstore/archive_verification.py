@@ -149,7 +149,10 @@ def _end_fault(
         return Fault(
             None, f"it ends with {end.id}, and was made to end with {archive.last}"
         )
-    first = read_page(reader, archive.origin, Head(START, b""), 1)[0][0][0]
+    page, _ = read_page(reader, archive.origin, Head(START, b""), 1)
+    if not page:
+        return Fault(None, "it holds nothing")
+    first = page[0][0]
     _, _, rest = archive.name.partition("-")
     if not rest.startswith("resync-"):
         if rest != f"{first}-{end.digest.hex()[:12]}":

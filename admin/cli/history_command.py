@@ -103,7 +103,7 @@ def history(
         until_ns=_time_ns("--until", until),
     )
     _warn_of_unknown(kind or (), output)
-    from_redis = offline(redis, pair, redis_password_file)
+    from_redis = offline(redis, pair, redis_password_file, may_be_empty=archived)
     with from_redis or nullcontext() as streams, as_told_to_operators():
         source: Source = streams or NodeSource(session.client())
         if archived:

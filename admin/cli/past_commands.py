@@ -18,7 +18,7 @@ from admin.json_text import JsonValue
 from admin.past import Past, PastOfNode, PastOfRedis
 from admin.past_replies import Blame, Change, Changed, Difference, Explanation
 from admin.points import parsed_point
-from eventstore import Watch
+from eventstore import LICENCES, Watch
 
 _REPLAY = ("key", "id", "origin", "actor", "time", "reason", "value")
 _DIFF = ("key", "change", "before", "after", "id", "actor", "time", "reason")
@@ -221,7 +221,7 @@ def _difference_row(difference: Difference) -> tuple[str, ...]:
 
 def _show_blame(session: Session, key: str, found: Blame) -> None:
     if found.standing is None:
-        session.output.note(f"no event ever changed {key!r}")
+        session.output.note(f"no event ever changed {key!r}{_of_licence(key)}")
         return
     rows = (_blame_row(changed, found.standing) for changed in found.changes)
     session.output.table(_BLAME, rows)
@@ -230,6 +230,12 @@ def _show_blame(session: Session, key: str, found: Blame) -> None:
         session.output.line("")
         fields = found.fields.items()
         session.output.table(_FIELDS, (_field_row(n, value[n], c) for n, c in fields))
+
+
+def _of_licence(key: str) -> str:
+    if not key.startswith(LICENCES):
+        return ""
+    return f" as an entry; of a licence history tells: history --key {key}"
 
 
 def _field_row(name: str, value: JsonValue, change: Change) -> tuple[str, ...]:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
 import typer
 
+from admin.checkpoint_files import append_line, opened_lines
 from admin.cli.offline_options import PairName, PasswordFile, RedisUrl, offline
 from admin.cli.output import Output
 from admin.cli.progress import shown_progress
 from admin.cli.session import Session, session_of
 from admin.errors import DataUnverified, UsageProblem
-from admin.files import reason_of
+from admin.fields import shortened
 from admin.key_files import read_private_key, read_public_key
-from admin.offline import ORIGINS, opened
+from admin.offline import ORIGINS, opened, refuse_empty
 from admin.verification import (
     Offline,
     ThroughNode,
@@ -30,7 +30,6 @@ from eventstore import (
     Head,
     Judged,
     Origin,
-    PrivateKey,
     PublicKey,
     digest_of,
     display_url,
@@ -94,20 +93,28 @@ def verify(
     if redis is None and (other_redis is not None or redis_of is not None):
         raise UsageProblem("--other-redis and --redis-of go with --redis URL")
     if redis_of not in (None, *ORIGINS):
-        raise UsageProblem("--redis-of is neither master nor standby")
+        raise UsageProblem(
+            f"--redis-of is {shortened(redis_of)!r}; it is {' or '.join(ORIGINS)}"
+        )
     with ExitStack() as stack:
         checkpoints = _checkpoints(stack, against, public_key)
         verifier: Verifier
-        if (first := offline(redis, pair, redis_password_file)) is None:
+        first = offline(redis, pair, redis_password_file, may_be_empty=True)
+        if first is None:
             verifier = ThroughNode(session.client())
         else:
             assert redis is not None
             assert pair is not None
             sources, names = [stack.enter_context(first)], [_name(redis)]
             if other_redis is not None:
-                second = opened(other_redis, pair, other_redis_password_file)
+                second = opened(
+                    other_redis, pair, other_redis_password_file, may_be_empty=True
+                )
                 sources.append(stack.enter_context(second))
                 names.append(_name(other_redis))
+            if checkpoints is None:
+                # With checkpoints an empty Redis is a finding: it lacks what they name.
+                refuse_empty(sources)
             of = None if redis_of is None else Origin(redis_of)
             verifier = Offline(sources, names, of)
         started_ns = session.world.now_ns()
@@ -141,7 +148,7 @@ def checkpoint(
             last = {origin: streams.last(origin) for origin in ORIGINS}
         found = {o: Head(s[0], digest_of(s[1])) for o, s in last.items() if s}
         made = Checkpoint(streams.pair, _now(session), found)
-    _append(file, made, private)
+    append_line(file, made.signed(private))
     told = {str(o): str(head.id) for o, head in sorted(made.heads.items())}
     if session.output.json:
         session.output.record({"file": str(file), "time": made.time, "heads": told})
@@ -168,24 +175,7 @@ def _checkpoints(
     if against is None or public_key is None:
         return None
     key = read_public_key(public_key)
-    try:
-        return stack.enter_context(against.open("rb")), key
-    except OSError as error:
-        raise UsageProblem(f"cannot read {against}: {reason_of(error)}") from error
-
-
-def _append(path: Path, made: Checkpoint, key: PrivateKey) -> None:
-    """Add a line, durably. A line before it that was cut off stays a line of its own."""
-    try:
-        with path.open("a+b") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - 1))
-            start = b"" if file.read(1) in (b"", b"\n") else b"\n"
-            file.write(start + made.signed(key) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise UsageProblem(f"cannot write {path}: {reason_of(error)}") from error
+    return stack.enter_context(opened_lines(against)), key
 
 
 def _show(output: Output, found: Verified, took_s: float) -> None:
@@ -208,7 +198,11 @@ def _show(output: Output, found: Verified, took_s: float) -> None:
             )
         if found.checkpoint_count:
             output.line(f"checkpoints: {found.checkpoint_count} looked up")
-        output.line(f"{report.event_count} events verified, {rate} per second")
+        copies = " and ".join(found.copies)
+        output.line(
+            f"{report.event_count} events of pair {report.pair} verified in {copies}, "
+            f"{rate} per second"
+        )
     if not found.is_whole:
         raise DataUnverified(
             "the history failed verification",

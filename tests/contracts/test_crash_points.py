@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -37,7 +38,9 @@ from eventstore import (
     export_events,
     mending,
     read_archived,
+    read_blame,
     read_history,
+    replay,
     replication,
     streams,
 )
@@ -230,6 +233,20 @@ def read(world: World) -> None:
     assert world.master.store.event(first.origin, first.id) == first
 
 
+def look_back(world: World) -> None:
+    streams, seen = world.master.streams, list[int]()
+    past = partial(replay, streams, prevailing=MASTER, other=STANDBY)
+    now = past(watch=seen.append)
+    assert sum(seen) >= len(world.acknowledged)
+    for until in (now.cut, 2**62):
+        again = past(until)
+        assert again.cut == now.cut
+        assert again.configuration.digest == now.configuration.digest
+    key = world.acknowledged[0].key
+    told = read_blame(streams, key, now.cut, prevailing=MASTER, other=STANDBY, limit=1)
+    assert told.key == key
+
+
 def note(world: World) -> None:
     world.master.streams.put_note("grace", b"new")
     assert world.master.streams.note("grace") == b"new"
@@ -344,6 +361,7 @@ SCENARIOS = {
     "write a snapshot, one answer lost": Scenario(write_a_snapshot_without_answer),
     "start with a snapshot": Scenario(start, keep_foreign_bytes),
     "read": Scenario(read, recover_a_branch),
+    "look back": Scenario(look_back, recover_a_branch),
     "note": Scenario(note),
     "export": Scenario(export, recover_a_branch),
     "see what may leave": Scenario(see_what_may_leave),

@@ -49,6 +49,16 @@ def test_concurrent_changes_replaced_the_same_and_one_lost() -> None:
     assert found.fields == {"a": base, "b": ours}
 
 
+def test_of_two_changes_with_one_id_the_standbys_lost() -> None:
+    history = History()
+    won = history.master.put(KEY, 1, ms=5)
+    lost = history.standby.put(KEY, 2, ms=5)
+    assert won.id == lost.id
+    marked = {c.event.origin: c.loss for c in blamed(history).changes}
+    assert marked[MASTER] is None
+    assert marked[STANDBY] is not None
+
+
 def test_what_recovery_made_anew_behind_what_overrides_it_has_lost() -> None:
     """Its vector is older than that of the event before it in its stream."""
     history = History()

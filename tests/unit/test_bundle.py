@@ -201,6 +201,21 @@ def test_nothing_is_overwritten(source: MemorySource, tmp_path: Path) -> None:
     assert [found.name for found in tmp_path.iterdir()] == ["there"]
 
 
+def test_what_came_while_it_was_made_is_not_overwritten(
+    source: MemorySource, tmp_path: Path
+) -> None:
+    path = tmp_path / "bundle"
+
+    def told(_count: int) -> None:
+        path.write_text("precious")
+
+    export = Export(by="jane", created_ns=CREATED_NS, key=None, told=told)
+    with pytest.raises(FileExistsError, match="there already"):
+        export_events(source, closed_ends(source, ORIGINS), path, export)
+    assert path.read_text() == "precious"
+    assert [found.name for found in tmp_path.iterdir()] == ["bundle"]
+
+
 def test_a_file_in_the_making_is_left_to_who_makes_it(
     source: MemorySource, tmp_path: Path
 ) -> None:

@@ -66,6 +66,17 @@ def test_a_later_change_stands_by_an_earlier_one_that_had_seen_more(
     )
 
 
+def test_the_first_change_that_had_seen_the_masters_newest_is_named(
+    history: History,
+) -> None:
+    history.master.put(KEY, 1, ms=5)
+    history.standby.hear(history.master)
+    first, second = (history.standby.put(KEY, n, ms=6 + n) for n in range(2))
+    found = explained(history)
+    assert (found.covered_by, found.standing) == (first, second)
+    assert "and 7-2 came after it" in found.why
+
+
 def test_a_change_of_the_master_that_knew_stands(history: History) -> None:
     theirs = history.standby.put(KEY, 1, ms=5)
     history.master.hear(history.standby)

@@ -101,6 +101,16 @@ def test_and_what_settled_it() -> None:
     assert (found.by, found.settled_by) == (won.id, (STANDBY, settled.id))
 
 
+def test_of_two_events_with_one_id_the_standbys_lost() -> None:
+    history = History()
+    won = history.master.put(KEY, "100", ms=5)
+    lost = history.standby.put(KEY, "200", ms=5)
+    assert won.id == lost.id
+    marked = {line.event.origin: line.overridden for line in lines(history)}
+    assert marked[MASTER] is None
+    assert marked[STANDBY] is not None
+
+
 def test_what_came_before_a_time_still_counts() -> None:
     history = History()
     cut(history)

@@ -59,6 +59,14 @@ def test_the_last_page_has_what_is_wrong(api: Api, node: FakeNode) -> None:
     assert alone["copies"] == ["the master's Redis"]
 
 
+def test_a_cursor_with_half_of_a_surrogate_pair_is_refused(api: Api) -> None:
+    state = pages(api)[0]["state"]
+    state["bad_archives"] = [[0, "\ud800", [None, "x"]]]
+    after = base64.urlsafe_b64encode(zlib.compress(json.dumps(state).encode()))
+    reply = api("GET", "/verify", params={"after": after.decode()})
+    assert refusal_of(reply) == (422, "invalid-request")
+
+
 @pytest.mark.parametrize(
     "after",
     [

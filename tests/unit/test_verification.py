@@ -226,6 +226,22 @@ def test_a_copy_that_is_merely_shorter_is_told_and_an_original_is_bad(
     assert "lost or removed from its end" in found.bad[0].what
 
 
+def test_an_original_that_grew_while_it_was_walked_is_not_too_short() -> None:
+    made = History()
+    for k in range(COUNT):
+        made.master.put("users/a", k, ms=k)
+    pair = Copy(made, page_count_max=PAGE), Copy(made, page_count_max=PAGE)
+    whole = pair[0].streams[MASTER]
+    pair[0].streams[MASTER] = tampering.truncated(whole, COUNT)
+
+    def grow(progress: Verification) -> None:
+        if progress.compared[0].ended[0]:
+            pair[0].streams[MASTER] = whole
+
+    found = verified(*pair, originals={MASTER: 0}, watch=grow)
+    assert (found.is_whole, found.lag) == (True, "the copy in A is 1 event behind")
+
+
 def test_what_the_other_stream_knew_must_be_there() -> None:
     pair = copies()
     pair[1].streams[MASTER] = tampering.truncated(pair[1].streams[MASTER], 3)
@@ -382,6 +398,28 @@ def test_a_walk_can_be_gone_on_with_after_every_page(bad: int) -> None:
 def test_what_is_no_state_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match="no state of a verification"):
         Verification.from_value(value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"archive": [0.0, "", None]},
+        {"archive": [True, "", None]},
+        {"archive": [2, "", None]},
+        {"archive": [0, "x", 0]},
+        {"archives": [0, 0, -1]},
+        {"archives": [0, 0, 10**4299]},
+        {"bad_archives": [[2, "x", [None, ""]]]},
+        {"bad_archives": [[1e400, "x", [None, ""]]]},
+        {"accusations": [["master", 1.0, [None, ""]]]},
+        {"accusations": [["master", -1, [None, ""]]]},
+    ],
+)
+def test_a_state_that_no_walk_has_is_refused(change: dict[str, JsonValue]) -> None:
+    whole = Verification.start(PAIR, 2).as_value()
+    assert isinstance(whole, dict)
+    with pytest.raises(ValueError, match="no state of a verification"):
+        Verification.from_value({**whole, **change})
 
 
 WRONG: list[JsonValue] = [None, 1, "x", [], {}, [[]], [1, 2, 3]]
