@@ -528,8 +528,8 @@ MUTANTS = (
     Mutant(
         "bundle-vector-beyond-it",
         BUNDLE_CHECK,
-        "if seen > untils.get(origin, START):",
-        "if origin not in untils:",
+        "if walked.named > untils.get(foreign, START):",
+        "if foreign not in untils:",
         "a bundle holds all that its events knew",
     ),
     Mutant(
