@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from admin.errors import DataUnverified, UsageProblem
+from admin.files import reason_of
 from eventstore import (
     Bundle,
     DamagedEvent,
@@ -51,8 +52,7 @@ def writing(path: Path) -> Iterator[None]:
             "other export writes it"
         ) from error
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise UsageProblem(f"cannot write {path}: {reason}") from error
+        raise UsageProblem(f"cannot write {path}: {reason_of(error)}") from error
     except InvalidEntry as error:
         raise UsageProblem(str(error)) from error
     except (DamagedEvent, StreamForked) as error:

@@ -78,13 +78,10 @@ from eventstore.history_lines import (
 from eventstore.joined import Joined
 from eventstore.licence import (
     LICENCE_BYTES_MAX,
-    LICENCE_SEATS_MAX,
-    LICENCE_TEXT_BYTES_MAX,
     Licence,
     LicenceSignature,
     read_licence,
     sign_licence,
-    signed_bytes,
 )
 from eventstore.memory import Head, Snapshot, Stored
 from eventstore.parting import Leaving
@@ -103,7 +100,6 @@ from eventstore.resync import Resynced, ResyncOrder
 from eventstore.retention import closed_cut, least
 from eventstore.signing import (
     KEY_FILE_BYTES_MAX,
-    SIGNATURE_BYTES,
     KeyRefused,
     PrivateKey,
     PublicKey,
@@ -113,10 +109,14 @@ from eventstore.store import BATCH_EVENT_COUNT_MAX, EventStore
 from eventstore.streams import Archive, Streams, Suitability, connect, display_url
 from eventstore.telling import (
     format_time,
+    parse_point,
+    parse_time,
     told_changed,
     told_difference,
     told_event,
     told_explanation,
+    told_line,
+    told_place,
     told_standing,
 )
 from eventstore.verified import Verification, VerifyReport, Witness
@@ -134,10 +134,7 @@ __all__ = [
     "KEY_FILE_BYTES_MAX",
     "LICENCES",
     "LICENCE_BYTES_MAX",
-    "LICENCE_SEATS_MAX",
-    "LICENCE_TEXT_BYTES_MAX",
     "REASON_BYTES_MAX",
-    "SIGNATURE_BYTES",
     "START",
     "VALUE_BYTES_MAX",
     "Accusation",
@@ -233,6 +230,8 @@ __all__ = [
     "format_time",
     "format_vector",
     "least",
+    "parse_point",
+    "parse_time",
     "parse_vector",
     "read_archived",
     "read_blame",
@@ -245,12 +244,13 @@ __all__ = [
     "read_overridden",
     "replay",
     "sign_licence",
-    "signed_bytes",
     "stored_at",
     "told_changed",
     "told_difference",
     "told_event",
     "told_explanation",
+    "told_line",
+    "told_place",
     "told_standing",
     "verify",
     "verify_on",

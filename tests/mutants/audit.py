@@ -533,6 +533,20 @@ MUTANTS = (
         "a bundle holds all that its events knew",
     ),
     Mutant(
+        "bundle-chain-unwalked",
+        BUNDLE_CHECK,
+        "    if walked.fault is not None:\n        raise DamagedBundle(",
+        "    if walked.fault is not None and not page:\n        raise DamagedBundle(",
+        "a stream in a bundle is verified as by verify",
+    ),
+    Mutant(
+        "export-unwalked",
+        EXPORT,
+        "if walked.fault is not None:",
+        "if walked.fault is not None and not page:",
+        "only an unbroken history is exported",
+    ),
+    Mutant(
         "bundle-ends-not-as-promised",
         BUNDLE_CHECK,
         "if checked.held != promised:",
