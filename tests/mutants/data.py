@@ -174,8 +174,8 @@ MUTANTS = (
     Mutant(
         "who-knew-the-far-future-is-understood",
         CODEC,
-        "seen.ms > MS_MAX for seen in",
-        "seen.ms > 100 * MS_MAX for seen in",
+        "if seen.ms > MS_MAX:",
+        "if seen.ms > 100 * MS_MAX:",
         "own ids go on above those that the peer names, so these are bounded too",
     ),
     Mutant(
