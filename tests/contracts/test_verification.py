@@ -230,6 +230,17 @@ def test_archives_of_nobody_are_told_and_do_not_hold_up_the_walk(
     assert report.archive_count == 5
 
 
+@pytest.mark.parametrize("moved", [-1, 1])
+def test_an_archive_that_the_list_lets_end_elsewhere_is_told(
+    replaced: Node, moved: int
+) -> None:
+    (archive,) = replaced.streams.archives()
+    end = EventId(archive.last.ms, archive.last.n + moved)
+    replaced.client.hset(f"netphone:{{{PAIR}}}:archives", archive.name, str(end))
+    (bad,) = verify(replaced.streams).bad_archives.values()
+    assert bad.what == f"it ends with {archive.last}, and was made to end with {end}"
+
+
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_what_a_resync_archived_is_as_much_as_it_told(
     master: Node, standby: Node, n: int
@@ -309,6 +320,18 @@ def test_what_a_node_remembers_tells_that_its_redis_was_changed(
         ("the master's Redis", written[2][0])
     ]
     assert "the running master has it with another digest" in found.bad[0].what
+
+
+def test_a_node_that_was_started_with_what_was_changed_accuses_no_other_redis(
+    master: Node, standby: Node, written: list[Stored]
+) -> None:
+    rewrite(master.client, master.streams, tampering.re_made(written, 3))
+    master.restart()
+    found = looked_at(verifying(master, standby)).streams[0]
+    assert found.verdict.endswith(
+        "one of the two was re-made; a checkpoint or a running node tells which"
+    )
+    assert not found.bad
 
 
 def test_a_redis_that_lost_its_end_is_told_by_the_copy_of_it(

@@ -123,7 +123,6 @@ REMEMBERED = msgpack.unpackb(PARTS[2])[1][0]
         [A[1], None, str(START)],
         None,
     ],
-    ids=str,
 )
 def test_a_record_that_is_no_entry_is_refused(record: object) -> None:
     with pytest.raises(SnapshotUnfit):
@@ -133,7 +132,6 @@ def test_a_record_that_is_no_entry_is_refused(record: object) -> None:
 @pytest.mark.parametrize(
     "record",
     [[MASTER, *B[0]], [[], *B[0]], [STANDBY, *REMEMBERED[1:]], [MASTER], 5, None],
-    ids=str,
 )
 def test_what_is_not_remembered_is_refused(record: object) -> None:
     with pytest.raises(SnapshotUnfit):
