@@ -10,7 +10,6 @@ as a process of its own; and reads the history of the file once in this process.
 from __future__ import annotations
 
 import argparse
-import os
 import platform
 import shutil
 import subprocess
@@ -25,6 +24,7 @@ from pathlib import Path
 
 import attrs
 import psutil
+from this_machine import REPOSITORY, commit, machine
 
 from eventstore import (
     BATCH_EVENT_COUNT_MAX,
@@ -39,7 +39,6 @@ from eventstore import (
 )
 
 MB = 1024 * 1024
-REPOSITORY = Path(__file__).resolve().parents[1]
 PAIR = "office"
 MASTER, STANDBY = Origin("master"), Origin("standby")
 ENTRY_COUNT = 10_000
@@ -147,27 +146,6 @@ def measured(*arguments: str) -> Cost:
     if process.returncode:
         sys.exit(f"{arguments} ended with {process.returncode}")
     return Cost(time.monotonic() - start_s, rss / MB, out)
-
-
-def machine() -> str:
-    names = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
-    memory_gb = psutil.virtual_memory().total / 1024**3
-    model = names[0] if names else platform.machine()
-    return f"{model}, {os.cpu_count()} cores, {memory_gb:.0f} GB, {platform.platform()}"
-
-
-def commit() -> str:
-    def git(*words: str) -> str:
-        return subprocess.run(
-            ["git", *words], cwd=REPOSITORY, capture_output=True, text=True
-        ).stdout.strip()
-
-    changed = " with changes" if git("status", "--porcelain") else ""
-    return (git("rev-parse", "--short", "HEAD") or "unknown") + changed
 
 
 def main() -> int:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import platform
 import random
 import signal
@@ -27,6 +26,7 @@ from pathlib import Path
 
 import attrs
 import psutil
+from this_machine import REPOSITORY, commit, machine
 
 CPU_LIMIT_PERCENT = 2.0
 RSS_LIMIT_MB = 90.0
@@ -34,7 +34,6 @@ START_LIMIT_S = 60.0
 WARM_UP_S = 5.0
 SAMPLE_S = 1.0
 MB = 1024 * 1024
-REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 @attrs.define
@@ -120,30 +119,6 @@ def measure(nodes: Sequence[Measured], seconds: float) -> None:
             node.cpu_percent.append(100 * share)
             node.rss_mb.append(node.process.memory_info().rss / MB)
             node.thread_count = node.process.num_threads()
-
-
-def machine() -> str:
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [
-            line.partition(":")[2].strip()
-            for line in cpuinfo.read_text().splitlines()
-            if line.startswith("model name")
-        ]
-        model = names[0] if names else model
-    memory_gb = psutil.virtual_memory().total / 1024**3
-    return f"{model}, {os.cpu_count()} cores, {memory_gb:.0f} GB, {platform.platform()}"
-
-
-def commit() -> str:
-    def git(*words: str) -> str:
-        return subprocess.run(
-            ["git", *words], cwd=REPOSITORY, capture_output=True, text=True
-        ).stdout.strip()
-
-    changed = " with changes" if git("status", "--porcelain") else ""
-    return (git("rev-parse", "--short", "HEAD") or "unknown") + changed
 
 
 def main() -> int:

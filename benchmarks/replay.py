@@ -26,6 +26,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from this_machine import REPOSITORY, commit, machine
+
 from eventstore import (
     START,
     EventStore,
@@ -38,7 +40,6 @@ from eventstore import (
     replay,
 )
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 PAIR = "benchmark"
 MASTER, STANDBY = Origin("master"), Origin("standby")
 ORIGINS: dict[str, Any] = {"prevailing": MASTER, "other": STANDBY}
@@ -183,16 +184,6 @@ def asked(port: int, question: str, event_count: int) -> str:
     )
 
 
-def commit() -> str:
-    done = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-    )
-    return done.stdout.strip() or "unknown"
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description="Replay of a long history.")
     parser.add_argument("--events", type=int, default=1_000_000)
@@ -203,7 +194,7 @@ def main() -> int:
     if given.ask:
         ask(given.port, given.ask, given.events)
         return 0
-    print(f"machine  {platform.machine()}, {platform.platform()}")
+    print(f"machine  {machine()}")
     libraries = ", ".join(f"{n} {version(n)}" for n in ("redis", "msgpack"))
     print(f"versions Python {platform.python_version()}, {libraries}")
     print(f"commit   {commit()}")

@@ -30,6 +30,7 @@ from pathlib import Path
 
 import psutil
 import redis
+from this_machine import REPOSITORY, commit, machine
 
 from eventstore import EventStore, JsonValue, Origin, Put, Streams, connect
 
@@ -40,7 +41,6 @@ BATCH_COUNT = 1000
 MB = 1024 * 1024
 PAIR = "office"
 MASTER, STANDBY = Origin("master"), Origin("standby")
-REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 @contextmanager
@@ -200,25 +200,6 @@ def written(url: str, store: EventStore) -> None:
         f"parts; another thread waited for {1000 * max(gaps_s):.0f} ms at most",
         flush=True,
     )
-
-
-def machine() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.partition(":")[2] for line in lines if line.startswith("model name")]
-    model = names[0].strip() if names else platform.machine()
-    memory_gb = psutil.virtual_memory().total / 1024**3
-    return f"{model}, {os.cpu_count()} cores, {memory_gb:.0f} GB, {platform.platform()}"
-
-
-def commit() -> str:
-    def git(*words: str) -> str:
-        return subprocess.run(
-            ["git", *words], cwd=REPOSITORY, capture_output=True, text=True
-        ).stdout.strip()
-
-    changed = " with changes" if git("status", "--porcelain") else ""
-    return (git("rev-parse", "--short", "HEAD") or "unknown") + changed
 
 
 def main() -> int:

@@ -14,7 +14,6 @@ import argparse
 import hashlib
 import importlib.util
 import multiprocessing
-import os
 import platform
 import random
 import resource
@@ -28,7 +27,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-import psutil
+from this_machine import commit, machine
 
 from eventstore import (
     START,
@@ -50,7 +49,6 @@ START_LIMIT_S = 20.0
 SHARE_MIN = 0.6
 """Of the rate of the bare loop."""
 MB = 1024 * 1024
-REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def streams(url: str) -> Streams:
@@ -164,17 +162,6 @@ def measured(work: str, url: str, count: int) -> tuple[float, float, float]:
     took_s = WORK[work](url, count)
     memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MB
     return took_s, time.process_time() - before_s, memory_mb
-
-
-def machine() -> str:
-    memory_gb = psutil.virtual_memory().total / 1024**3
-    return f"{os.cpu_count()} cores, {memory_gb:.0f} GB, {platform.platform()}"
-
-
-def commit() -> str:
-    words = ["git", "rev-parse", "--short", "HEAD"]
-    found = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True)
-    return found.stdout.strip() or "unknown"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
