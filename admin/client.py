@@ -181,6 +181,29 @@ class NodeClient:
                 where = "GET /conflicts 'conflicts'"
                 yield LostChange.from_reply(Fields(found, where))
 
+    def applied(self) -> tuple[str, dict[str, str]]:
+        """The pair, and for each origin its newest event that the node has applied."""
+        fields = self._ask("GET", "/status")
+        vector = fields.inner("vector")
+        return fields.text("pair"), {
+            origin: vector.text(origin) for origin in vector.raw
+        }
+
+    def stored(
+        self, of: Mapping[str, str], *, after: str, limit: int
+    ) -> list[tuple[str, bytes]]:
+        """At most `limit` entries of a stream or an archive behind `after`: id and bytes."""
+        query = {**of, "after": after, "limit": str(limit)}
+        found = self._ask("GET", "/events", query=query).array("events")
+        events = [Fields(event, "GET /events 'events'") for event in found]
+        return [(event.text("id"), event.bytes("stored")) for event in events]
+
+    def archives(self) -> list[tuple[str, str]]:
+        """Each archive of replaced events: its name, and its newest event."""
+        found = self._ask("GET", "/archives").array("archives")
+        archives = [Fields(archive, "GET /archives 'archives'") for archive in found]
+        return [(archive.text("name"), archive.text("last")) for archive in archives]
+
     def restore(self, lost: str, *, reason: str) -> str:
         """Make the change `lost` again and return the id of the new event.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from typing import NoReturn
 
@@ -41,6 +42,14 @@ class Fields:
     def text_or_none(self, name: str) -> str | None:
         """A string, or None if the field is null or absent."""
         return None if self.raw.get(name) is None else self.text(name)
+
+    def bytes(self, name: str) -> bytes:
+        """Bytes in base64."""
+        text = self.text(name)
+        try:
+            return base64.b64decode(text, validate=True)
+        except ValueError:
+            return self._fail(name, "base64")
 
     def flag(self, name: str, default: bool | None = None) -> bool:
         """True or false."""

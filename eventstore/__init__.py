@@ -4,9 +4,14 @@ This package knows nothing of links, takeover or HTTP, and which origin wins a c
 is an argument. Programs may read a pair's history with these names when no node is up.
 """
 
+from eventstore.bundle import Bundle
+from eventstore.bundle_check import CheckedChain, check_bundle
+from eventstore.bundle_format import Chain, Header, Held, Trailer
+from eventstore.bundle_writer import write_bundle
 from eventstore.codec import FORMAT_VERSION
 from eventstore.configuration import FOLD_VERSION, Configuration, Entry, Folded, Loss
 from eventstore.errors import (
+    DamagedBundle,
     DamagedEvent,
     EntryChanged,
     EventStoreError,
@@ -39,6 +44,13 @@ from eventstore.event import (
     check_key,
     check_text,
 )
+from eventstore.export import (
+    Export,
+    KeepingSource,
+    closed_ends,
+    export_events,
+    read_stored,
+)
 from eventstore.history import (
     ArchivedEvent,
     Filter,
@@ -46,7 +58,8 @@ from eventstore.history import (
     read_history,
     read_losses,
 )
-from eventstore.memory import Head, Snapshot
+from eventstore.joined import Joined
+from eventstore.memory import Head, Snapshot, Stored
 from eventstore.parting import Leaving
 from eventstore.replication import Progress, Replication, Replicator
 from eventstore.resync import Resynced, ResyncOrder
@@ -75,8 +88,12 @@ __all__ = [
     "VALUE_BYTES_MAX",
     "Archive",
     "ArchivedEvent",
+    "Bundle",
+    "Chain",
     "Change",
+    "CheckedChain",
     "Configuration",
+    "DamagedBundle",
     "DamagedEvent",
     "Delete",
     "Entry",
@@ -85,11 +102,16 @@ __all__ = [
     "EventId",
     "EventStore",
     "EventStoreError",
+    "Export",
     "Filter",
     "Folded",
     "Head",
+    "Header",
+    "Held",
     "InvalidEntry",
+    "Joined",
     "JsonValue",
+    "KeepingSource",
     "KeyRefused",
     "Kind",
     "Leaving",
@@ -113,17 +135,24 @@ __all__ = [
     "Source",
     "StoreRefused",
     "StoreUnavailable",
+    "Stored",
     "StreamForked",
     "Streams",
     "Suitability",
+    "Trailer",
     "UnsuitableStore",
     "WritesFrozen",
+    "check_bundle",
     "check_key",
     "check_text",
+    "closed_ends",
     "compare",
     "connect",
     "display_url",
+    "export_events",
     "read_archived",
     "read_history",
     "read_losses",
+    "read_stored",
+    "write_bundle",
 ]

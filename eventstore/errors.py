@@ -11,6 +11,7 @@ EventStoreError
 ├── ResyncRefused       clear the reasons, then order it again; nothing was changed
 ├── UnsuitableStore     correct the settings of Redis
 ├── DamagedEvent        stored bytes that are no event; call a human
+│   └── DamagedBundle   a file of events that is cut or altered; get it again
 ├── SecondWriter        another process writes this stream; stop
 └── StreamForked        two histories under one name; call a human
 """
@@ -75,6 +76,10 @@ class UnsuitableStore(EventStoreError):
 
 class DamagedEvent(EventStoreError):
     """Bytes in a stream that are not an event of any version."""
+
+
+class DamagedBundle(DamagedEvent):
+    """A file of events is cut, was altered, or is none; or files do not fit together."""
 
 
 class SecondWriter(EventStoreError):

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from eventstore import (
     FOLD_VERSION,
     FORMAT_VERSION,
+    START,
+    Archive,
     ArchivedEvent,
     Change,
     Delete,
@@ -31,6 +33,7 @@ from eventstore import (
     Put,
     Replication,
     Replicator,
+    Stored,
     StoreUnavailable,
     Streams,
     Suitability,
@@ -38,6 +41,7 @@ from eventstore import (
     display_url,
     read_archived,
     read_history,
+    read_stored,
 )
 from node.clock import Clock, SystemClock, iso_utc
 from node.config import NodeConfig
@@ -549,6 +553,28 @@ class NetPhoneNode:
             until_ns=until_ns,
         )
         return islice(read_archived(self._streams, wanted, after), limit)
+
+    def stored(
+        self,
+        *,
+        origin: Origin | None = None,
+        archive: str | None = None,
+        after: EventId = START,
+    ) -> Iterator[Stored]:
+        """The entries of a stream or an archive behind `after`, byte for byte, oldest first.
+
+        Raises:
+            StoreUnavailable, DamagedEvent: while iterating.
+        """
+        return read_stored(self._streams, origin=origin, archive=archive, after=after)
+
+    def archives(self) -> builtins.list[Archive]:
+        """The archives of what a recovery or a resync replaced here, by name.
+
+        Raises:
+            StoreUnavailable, DamagedEvent.
+        """
+        return self._streams.archives()
 
     # Orders.
 

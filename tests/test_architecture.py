@@ -19,6 +19,7 @@ PURE = {
     "eventstore/errors.py",
     "eventstore/event.py",
     "eventstore/version_vector.py",
+    "eventstore/bundle_format.py",
     "eventstore/codec.py",
     "eventstore/configuration.py",
     "eventstore/losses.py",

@@ -16,6 +16,7 @@ import httpx
 import typer
 
 from admin.cli import (
+    audit_commands,
     conflicts_commands,
     entry_commands,
     export_command,
@@ -73,6 +74,7 @@ replication_commands.add_to(app)
 history_command.add_to(app)
 conflicts_commands.add_to(app)
 key_commands.add_to(app)
+audit_commands.add_to(app)
 
 _COMMAND_LINE_PROBLEM: type[Exception] = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"

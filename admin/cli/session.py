@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import math
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO, TextIO
@@ -34,6 +35,8 @@ class World:
     stderr: TextIO
     sleep: Callable[[float], None]
     """Waits so many seconds."""
+    now_ns: Callable[[], int] = time.time_ns  # noqa: TID251 - for people, never for order
+    """The wall clock, in nanoseconds since 1970."""
     transport: httpx.BaseTransport | None
     """Carries requests instead of the network; None: the network."""
 
@@ -73,6 +76,11 @@ class Session:
             timeout_s=self.timeout_s,
         )
         return NodeClient(Exchange(address, transport=self.world.transport))
+
+    @property
+    def actor_name(self) -> str:
+        """Who acts, for what is made without a node."""
+        return self.actor or _login_name() or "unknown"
 
     def read(self, name: str) -> bytes:
         """The bytes of the file `name`, or of standard input for `-`.

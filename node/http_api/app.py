@@ -7,6 +7,7 @@ from node.config import NodeConfig
 from node.http_api.authorisation import Gate, Tokens
 from node.http_api.conflicts import conflicts
 from node.http_api.entries import entries
+from node.http_api.events import events
 from node.http_api.history import history
 from node.http_api.lanes import Lanes
 from node.http_api.limits import Limits
@@ -46,6 +47,7 @@ def create_app(node: ServedNode, config: NodeConfig, limits: Limits) -> FastAPI:
     app.include_router(metrics(node), dependencies=closed)
     app.include_router(entries(node, lanes), dependencies=closed)
     app.include_router(history(node, lanes), dependencies=closed)
+    app.include_router(events(node, lanes), dependencies=closed)
     app.include_router(conflicts(node, lanes), dependencies=closed)
     for error in FORESEEN:
         app.add_exception_handler(error, answer)

@@ -96,6 +96,33 @@ class EventReply(BaseModel):
     )
 
 
+class StoredEvent(BaseModel):
+    """One entry of a stream."""
+
+    id: Id
+    stored: str = Field(description="Its bytes, in base64.")
+
+
+class EventsReply(BaseModel):
+    """A page of a stream or an archive."""
+
+    events: list[StoredEvent]
+    next: str | None = Field(description="`after` of the next page; null: the last.")
+
+
+class ArchiveReply(BaseModel):
+    """Events of one origin that were replaced."""
+
+    name: str
+    last: Id
+
+
+class ArchivesReply(BaseModel):
+    """All archives, by name."""
+
+    archives: list[ArchiveReply]
+
+
 class LeavingEvent(BaseModel):
     """A change that only the standby has."""
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, Protocol
 
 from eventstore import (
+    START,
+    Archive,
     ArchivedEvent,
     Change,
     Entry,
@@ -15,6 +17,7 @@ from eventstore import (
     Leaving,
     Loss,
     Origin,
+    Stored,
 )
 from node.roles import Role, State
 
@@ -199,6 +202,26 @@ class ServedNode(Protocol):
 
         Raises:
             StoreUnavailable, DamagedEvent: while iterating.
+        """
+
+    def stored(
+        self,
+        *,
+        origin: Origin | None = None,
+        archive: str | None = None,
+        after: EventId = START,
+    ) -> Iterator[Stored]:
+        """The entries of a stream or an archive behind `after`, as they are stored.
+
+        Raises:
+            StoreUnavailable, DamagedEvent: while iterating.
+        """
+
+    def archives(self) -> Sequence[Archive]:
+        """All archives of replaced events, by name.
+
+        Raises:
+            StoreUnavailable, DamagedEvent.
         """
 
     def switch(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import tempfile
+import zlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -22,7 +23,18 @@ from admin.importing.freepbx import parse_extensions
 from admin.importing.json_lines import parse_json_lines, written_json_lines
 from admin.importing.parsed import BrokenLines
 from admin.json_text import JsonValue, parsed_json, same_json, written_json
-from eventstore import DamagedEvent, Event, EventId, Origin, codec
+from eventstore import (
+    Bundle,
+    DamagedBundle,
+    DamagedEvent,
+    Event,
+    EventId,
+    Origin,
+    PrivateKey,
+    bundle_format,
+    check_bundle,
+    codec,
+)
 from node.config import NodeConfig
 from node.errors import ConfigError, RemoteProtocolError
 from node.http_api import strict_json
@@ -41,6 +53,7 @@ from node.roles import Role, State
 from node.situation import Switch, SwitchStep
 from tests.support.histories import MASTER, Writer
 from tests.support.links import HEARTBEAT, ends, framed, opened
+from tests.support.sources import MemorySource, exported, small_history
 
 TOP = Path(__file__).parents[2]
 DATA = TOP / "tests" / "data"
@@ -321,12 +334,77 @@ def seeds_of_http_json() -> list[bytes]:
     ]
 
 
+# Bundles, which come from somebody else.
+
+
+def check_bundles(data: bytes) -> None:
+    """Read whole as the events that it says it holds, or refused in one line."""
+    path = _config_folder() / "bundle"
+    path.write_bytes(data)
+    try:
+        with Bundle(path) as bundle:
+            chains = check_bundle(bundle)
+            for checked in chains:
+                if checked.chain.archive is None:
+                    after = checked.chain.start
+                    found = bundle.read(checked.chain.origin, after, 100_000)
+                    assert len(found) == checked.held.count
+    except DamagedBundle as error:
+        assert "\n" not in str(error)
+
+
+def check_parts_of_bundles(data: bytes) -> None:
+    """Each parser of a part by itself: behind digests, changed bytes never come so far."""
+    with contextlib.suppress(ValueError):
+        header = bundle_format.parsed_header(data)
+        assert bundle_format.header_bytes(header) == data
+    with contextlib.suppress(ValueError):
+        trailer = bundle_format.parsed_trailer(data)
+        assert bundle_format.trailer_bytes(trailer) == data
+    with contextlib.suppress(ValueError):
+        entries = bundle_format.unpacked_block(data)
+        raw = b"".join(map(bundle_format.entry_bytes, entries))
+        assert len(raw) <= bundle_format.BLOCK_BYTES_MAX
+        assert raw == zlib.decompress(data)
+
+
+def seeds_of_bundles() -> list[bytes]:
+    source = MemorySource.of(small_history())
+    source.kept["standby-resync-9000-9"] = source.streams[Origin("standby")][1:]
+    found = []
+    for number, key in enumerate((None, PrivateKey.new())):
+        path = _config_folder() / f"seed-{number}"
+        path.unlink(missing_ok=True)
+        exported(source, path, key).close()
+        found.append(path.read_bytes())
+    return found
+
+
+def seeds_of_parts_of_bundles() -> list[bytes]:
+    path = _config_folder() / "seed-parts"
+    path.write_bytes(seeds_of_bundles()[1])
+    with Bundle(path) as bundle:
+        header = bundle_format.header_bytes(bundle.header)
+        trailer = bundle_format.trailer_bytes(bundle.trailer)
+    entries = small_history().master.blobs
+    raw = b"".join(map(bundle_format.entry_bytes, entries))
+    plain = [zlib.compress(raw, 0), zlib.compress(raw)]
+    return [header, trailer, *plain]
+
+
 TARGETS = {
     target.name: target
     for target in (
         Target("frames", check_frames, seeds_of_frames, 64 * 1024),
         Target("messages", check_messages, seeds_of_messages, 32 * 1024),
         Target("events", check_events, seeds_of_events, 80 * 1024),
+        Target("bundles", check_bundles, seeds_of_bundles, 64 * 1024),
+        Target(
+            "bundle-parts",
+            check_parts_of_bundles,
+            seeds_of_parts_of_bundles,
+            64 * 1024,
+        ),
         Target("config", check_config, seeds_of_config, 16 * 1024),
         Target("csv", check_csv, seeds_of_csv, 8 * 1024),
         Target("json-lines", check_json_lines, seeds_of_json_lines, 16 * 1024),

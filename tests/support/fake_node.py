@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
 import httpx
+
+from eventstore import EventId, Origin
+from tests.support.sources import MemorySource
 
 READ_TOKEN = "read-token"
 CHANGE_TOKEN = "change-token"
@@ -33,6 +37,8 @@ class FakeNode:
         self.cancel_answer: httpx.Response | None = None
         self.conflicts: list[dict[str, Any]] = []
         """What `GET /conflicts` tells, settled ones among them."""
+        self.stored = MemorySource({})
+        """What `GET /events` and `GET /archives` tell."""
         self.page_count_max = 10_000
         self.status = status_reply()
         for key, value in (entries or {}).items():
@@ -228,6 +234,24 @@ class FakeNode:
         following = str(start + limit) if len(found) > start + limit else None
         return httpx.Response(200, json={"events": page, "next": following})
 
+    def list_stored(self, request: httpx.Request) -> httpx.Response:
+        asked = query(request)
+        after, limit = EventId.parse(asked["after"]), int(asked["limit"])
+        if "archive" in asked:
+            found = self.stored.read_archive(asked["archive"], after, limit)
+        else:
+            found = self.stored.read(Origin(asked["origin"]), after, limit)
+        events = [
+            {"id": str(event_id), "stored": b64encode(blob).decode()}
+            for event_id, blob in found
+        ]
+        return httpx.Response(200, json={"events": events, "next": None})
+
+    def list_archives(self, request: httpx.Request) -> httpx.Response:
+        found = self.stored.archives()
+        told = [{"name": archive.name, "last": str(archive.last)} for archive in found]
+        return httpx.Response(200, json={"archives": told})
+
     def _recorded(self, request: httpx.Request, kind: str, key: str, value: Any) -> str:
         actor = unquote(request.headers.get("X-Actor", "change"))
         reason = unquote(request.headers.get("X-Reason", ""))
@@ -269,6 +293,8 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/takeover"): FakeNode.show_takeover,
     ("POST", "/takeover"): FakeNode.set_takeover,
     ("GET", "/history"): FakeNode.history,
+    ("GET", "/events"): FakeNode.list_stored,
+    ("GET", "/archives"): FakeNode.list_archives,
     ("GET", "/conflicts"): FakeNode.list_conflicts,
 }
 

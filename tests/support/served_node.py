@@ -10,6 +10,7 @@ import attrs
 
 from eventstore import (
     START,
+    Archive,
     ArchivedEvent,
     Change,
     Delete,
@@ -26,6 +27,7 @@ from eventstore import (
     NoSuchEntry,
     Origin,
     Put,
+    Stored,
     check_key,
 )
 from eventstore.codec import pack_value
@@ -76,6 +78,8 @@ class FakeNode:
         self.orders: list[dict[str, Any]] = []
         """The arguments of every order that came through."""
         self.events: list[Event] = []
+        self.blobs: dict[str, Sequence[Stored]] = {}
+        """Stored events, by origin or archive."""
         self.losses: list[Loss] = []
         """By the ids of the losers."""
         self.replicating = True
@@ -224,6 +228,22 @@ class FakeNode:
             limit=limit,
         )
         return (ArchivedEvent(ARCHIVE, event) for event in found)
+
+    def stored(
+        self,
+        *,
+        origin: Origin | None = None,
+        archive: str | None = None,
+        after: EventId = START,
+    ) -> Iterator[Stored]:
+        self._wait(origin=origin, archive=archive)
+        kept = self.blobs.get(archive or str(origin), [])
+        return iter([stored for stored in kept if stored[0] > after])
+
+    def archives(self) -> Sequence[Archive]:
+        self._wait()
+        names = sorted(set(self.blobs) - {MASTER, STANDBY})
+        return [Archive(name, self.blobs[name][-1][0]) for name in names]
 
     def switch(
         self,

@@ -10,7 +10,16 @@ from node.roles import Role, State
 from tests.support.http_client import CHANGE_TOKEN, READ_TOKEN, Api, refusal_of
 from tests.support.served_node import FakeNode
 
-READS = ["/status", "/metrics", "/entries/a/b", "/entries", "/replication", "/history"]
+READS = [
+    "/status",
+    "/metrics",
+    "/entries/a/b",
+    "/entries",
+    "/replication",
+    "/history",
+    "/events?origin=master",
+    "/archives",
+]
 CHANGES = [
     ("PUT", "/entries/a/b"),
     ("DELETE", "/entries/a/b"),
