@@ -84,6 +84,7 @@ class Kind(StrEnum):
     BOTH_ACTIVE = "both-active"
     STREAM_RECOVERED = "stream-recovered"
     RESYNCHRONISED = "resynchronised"
+    HISTORY_ARCHIVED = "history-archived"
 
 
 @attrs.frozen

@@ -33,6 +33,8 @@ _log = logging.getLogger("netphone.snapshots")
 
 NEWEST: Final = "newest"
 """The name of the snapshot that a node starts with."""
+BASE: Final = "base"
+"""The one of all that was archived: what stands before the events that are kept."""
 
 GoOn = Callable[[], bool]
 
@@ -101,6 +103,21 @@ def load(
     return memory
 
 
+def heads_of(
+    streams: Streams, name: str, *, prevailing: Origin
+) -> Mapping[Origin, Head] | None:
+    """The heads of the snapshot `name`, if it is whole; None: there is none.
+
+    Raises:
+        SnapshotUnfit: it is damaged, or was made by other rules.
+        StoreUnavailable, DamagedEvent: it could not be read.
+    """
+    parts = (part for _, part in _read(streams, name))
+    pair = streams.pair
+    image = image_of(parts, pair=pair, prevailing=prevailing, check=lambda _: None)
+    return None if image is None else image.heads
+
+
 def _put(streams: Streams, name: str, parts: Iterable[Stored], go_on: GoOn) -> None:
     try:
         streams.clear_snapshot(name)
@@ -145,7 +162,9 @@ def _bytes_of(streams: Streams, event: Event) -> bytes:
 
 def _check_head(streams: Streams, origin: Origin, head: Head) -> None:
     if head.id == START:
-        known = head.digest == codec.genesis(streams.pair, origin)
+        first = streams.first(origin)
+        begins = first is None or first[0].n == 1
+        known = begins and head.digest == codec.genesis(streams.pair, origin)
     else:
         blob = streams.at(origin, head.id)
         known = blob is not None and codec.digest_of(blob) == head.digest

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from eventstore import Event, Origin, codec
 from tests.contracts.nodes import Node, entries_of
 from tests.support import oracle
+from tests.support.archive_files import Files
 from tests.support.histories import MASTER, ORIGINS
 
 
-def events(node: Node, origin: Origin) -> list[Event]:
-    """A whole stream, out of Redis."""
-    found = [codec.decode(origin, *stored) for stored in node.stored(origin)]
+def events(node: Node, origin: Origin, files: Files | None = None) -> list[Event]:
+    """A whole stream, out of Redis, and of the files with what was archived."""
+    stored = (files or Files()).completed(origin, node.stored(origin))
+    found = [codec.decode(origin, *one) for one in stored]
     return [event for event in found if isinstance(event, Event)]
 
 
@@ -28,18 +30,23 @@ def exchange(master: Node, standby: Node) -> None:
         standby.pull(master)
 
 
-def check(master: Node, standby: Node, acknowledged: Sequence[Event]) -> None:
+def check(
+    master: Node,
+    standby: Node,
+    acknowledged: Sequence[Event],
+    files: Files | None = None,
+) -> None:
     """Both have everything once, agree, and hold what the oracle says, also after a restart."""
     exchange(master, standby)
     for node in (master, standby):
         for origin in ORIGINS:
-            stored = events(node, origin)
+            stored = events(node, origin, files)
             assert [e.id.n for e in stored] == list(range(1, len(stored) + 1))
             firsts = [written(event) for event in stored]
             assert len(set(firsts)) == len(firsts), "an event is there twice"
             for event in acknowledged:
                 assert event.origin != origin or written(event) in firsts, event
-        known = [event for origin in ORIGINS for event in events(node, origin)]
+        known = [event for origin in ORIGINS for event in events(node, origin, files)]
         expected = oracle.entries(known, prevailing=MASTER)
         assert {e.key: e.event for e in node.store.entries()} == expected
         assert node.reopened().snapshot == node.store.snapshot
