@@ -61,6 +61,7 @@ from node.snapshotting import Snapshotting
 from node.status import Sources, status_of
 from node.switching import Switching, SwitchReport, When, active_role
 from node.takeover_pause import PAUSE_S_MAX
+from node.trimming import Trimming
 from node.version import VERSION
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ class NetPhoneNode:
             on_folded=self._listeners.folded,
         )
         self._snapshotting = Snapshotting(self._store)
+        self._trimming = Trimming(self._store)
         self._conflicts = Conflicts(self._store, self._streams)
         self._replication = Replication(
             self._store,
@@ -195,6 +197,8 @@ class NetPhoneNode:
             self._open_stream()
             self._snapshotting.start()
             undo.callback(self._snapshotting.stop, _STOP_LIMIT_S)
+            self._trimming.start()
+            undo.callback(self._trimming.stop, _STOP_LIMIT_S)
             self._listeners.start()
             undo.callback(self._listeners.stop)
             self._shells.start()
@@ -767,5 +771,6 @@ class NetPhoneNode:
             self._note_readiness()
         self._shells.bookkeeping.retry()
         self._snapshotting.look()
+        self._trimming.look()
         # Redis may come back with other settings than it had at the start.
         self._durability = self._probe.check()

@@ -121,7 +121,7 @@ turns = st.builds(
     Turn, any_origin, st.integers(1, 4), st.sampled_from(Fault), st.integers(1, 30)
 )
 losses = st.builds(
-    Forget, any_origin, st.none() | st.integers(1, 6), st.booleans(), st.booleans()
+    Forget, any_origin, st.none() | st.integers(1, 12), st.booleans(), st.booleans()
 )
 restarts = st.builds(Restart, any_origin, st.booleans())
 looks = st.builds(Look, any_origin)
@@ -141,6 +141,8 @@ def archivings(draw: st.DrawFn) -> list[Action]:
     story.append(draw(archives))
     if draw(st.booleans()):
         story.append(whole_turn(STANDBY))
+        whole = [Trim(o, Fault.DIES_BEFORE, None) for o in ORIGINS]
+        story += draw(st.lists(st.sampled_from(whole), max_size=2))
     return story + draw(st.lists(trims, max_size=2))
 
 
@@ -154,7 +156,9 @@ def stories(draw: st.DrawFn) -> list[Action]:
     for _ in range(draw(st.integers(1, 2))):
         lost = draw(losses)
         if draw(st.booleans()):
-            story += draw(archivings())
+            story += draw(archivings()) + draw(
+                st.lists(writes | quiet_turns, max_size=3)
+            )
         if draw(st.booleans()):
             story.append(whole_turn(other(lost.origin)))
         story.append(lost)

@@ -102,6 +102,13 @@ class _Run:
         self._workload.stop()
         self._faults.mend()
         self._world.later(5.0, self._replicate_again)
+        self._world.later(3.0, self._do_as_told)
+
+    def _do_as_told(self) -> None:
+        """An operator looks at each node, and follows what it says."""
+        for role, node in self._world.nodes.items():
+            self._world.do_as_told(node.why_ended or node.store.hindrance or "", role)
+        self._world.later(3.0, self._do_as_told)
 
     def _replicate_again(self) -> None:
         """An operator switches replication on, until it is on both nodes."""

@@ -30,7 +30,11 @@ class Files:
         """`stored`, which a Redis has, with what was before it."""
         if not stored or stored[0][0].n == 1:
             return list(stored)
-        return [*self._before[origin, head_of(stored[0]).digest], *stored]
+        return [*self.before(origin, stored[0]), *stored]
+
+    def before(self, origin: Origin, first: Stored) -> list[Stored]:
+        """What was archived of a stream that begins with `first` now."""
+        return [] if first[0].n == 1 else self._before[origin, head_of(first).digest]
 
     def keep(self, streams: Streams, archived: Archived) -> None:
         """As the operator does before the order: a copy of what is to leave."""
