@@ -12,7 +12,7 @@ from eventstore import codec
 from eventstore.errors import ArchiveRefused
 from eventstore.event import START, Event, EventId, Kind, Origin
 from eventstore.memory import Head, Stored
-from eventstore.retention import Archived, Place, find_cut
+from eventstore.retention import Archived, find_cut
 from eventstore.store import EventStore
 from eventstore.streams import PAGE_EVENT_COUNT, Streams
 from eventstore.trimming import anchor_of
@@ -27,7 +27,7 @@ class Archiving:
 
     def find(
         self, before_ns: int, peer_heads: Mapping[Origin, Head]
-    ) -> dict[Origin, Place]:
+    ) -> dict[Origin, Head]:
         """What may leave: by origin, the last event of it; nothing: nothing may.
 
         Written before `before_ns`, nanoseconds since 1970, and at both nodes, of which the
@@ -42,7 +42,7 @@ class Archiving:
         cut = find_cut(self._read, begins, limits, before_ns=before_ns)
         if cut == begins:
             return {}
-        return {o: self._place(o, last) for o, last in cut.items() if last != START}
+        return {o: self._there(o, last) for o, last in cut.items() if last != START}
 
     def order(
         self,
@@ -66,7 +66,7 @@ class Archiving:
             for origin in limits
             if (text := self._against(archived, origin, limits[origin])) is not None
         ]
-        if not archived.places:
+        if not archived.heads:
             reasons.append("the order names no event")
         if reasons:
             raise ArchiveRefused(reasons)
@@ -100,51 +100,41 @@ class Archiving:
         self, archived: Archived, origin: Origin, limit: EventId
     ) -> str | None:
         """What speaks against archiving up to this place of one stream."""
-        place, begin = archived.places.get(origin), self._begin(origin)
-        if place is None:
+        head, begin = archived.heads.get(origin), self._begin(origin)
+        if head is None:
             if begin == START:
                 return None
             return f"stream {origin!r} is archived up to {begin}, and the order leaves it out"
-        if place.head.id < begin:
+        if head.id < begin:
+            return f"stream {origin!r} is archived up to {begin}, beyond {head.id}"
+        if head.id > limit:
             return (
-                f"stream {origin!r} is archived up to {begin}, beyond {place.head.id}"
-            )
-        if place.head.id > limit:
-            return (
-                f"event {place.head.id} of stream {origin!r} is not at both nodes, which "
+                f"event {head.id} of stream {origin!r} is not at both nodes, which "
                 f"have it up to {limit}"
             )
-        if self._place_or_none(origin, place.head.id) != place:
-            return f"event {place.head.id} of stream {origin!r} is not here as it is in the file"
+        if self._head(origin, head.id) != head:
+            return (
+                f"event {head.id} of stream {origin!r} is not here as it is in the file"
+            )
         return None
 
     def _begin(self, origin: Origin) -> EventId:
-        anchor = anchor_of(self._streams, origin)
-        return START if anchor is None else anchor[0]
+        """Up to where it is archived, whether or not it was trimmed already."""
+        anchor, archived = anchor_of(self._streams, origin), self._store.archived
+        ordered = archived.cut.get(origin, START) if archived is not None else START
+        return ordered if anchor is None else max(ordered, anchor[0])
 
-    def _place(self, origin: Origin, last: EventId) -> Place:
-        place = self._place_or_none(origin, last)
-        if place is None:
+    def _there(self, origin: Origin, last: EventId) -> Head:
+        head = self._head(origin, last)
+        if head is None:
             raise ArchiveRefused(
                 [f"event {last} of stream {origin!r} is not in Redis any more"]
             )
-        return place
-
-    def _place_or_none(self, origin: Origin, last: EventId) -> Place | None:
-        head, first = self._head(origin, last), self._first_digest(origin)
-        return None if head is None or first is None else Place(head, first)
+        return head
 
     def _head(self, origin: Origin, event_id: EventId) -> Head | None:
         blob = self._streams.at(origin, event_id)
         return None if blob is None else Head(event_id, codec.digest_of(blob))
-
-    def _first_digest(self, origin: Origin) -> bytes | None:
-        first = self._streams.first(origin)
-        if first is not None and first[0].n == 1:
-            return codec.digest_of(first[1])
-        archived = self._store.archived
-        place = archived.places.get(origin) if archived is not None else None
-        return None if place is None else place.first
 
     def _read(self, origin: Origin, after: EventId) -> Sequence[Stored]:
         return self._streams.read(origin, after, PAGE_EVENT_COUNT)

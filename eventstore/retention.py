@@ -22,20 +22,11 @@ _TEXT_LENGTH_MAX: Final = 256
 
 
 @attrs.frozen
-class Place:
-    """The last event of a stream that is archived."""
-
-    head: Head
-    first: bytes
-    """The digest of the stream's event number 1, by which it is known for ever."""
-
-
-@attrs.frozen
 class Archived:
     """What was archived, as the event says that lets both nodes forget it."""
 
-    places: Mapping[Origin, Place]
-    """Only of origins of which something was."""
+    heads: Mapping[Origin, Head]
+    """The last event that is, of each origin of which something is."""
     file: str
     """The name of the file that has it, without folder."""
     sha256: str
@@ -44,19 +35,15 @@ class Archived:
     @property
     def cut(self) -> dict[Origin, EventId]:
         """By origin, the last event that is archived."""
-        return {origin: place.head.id for origin, place in self.places.items()}
+        return {origin: head.id for origin, head in self.heads.items()}
 
     def as_value(self) -> JsonValue:
         return {
             "file": self.file,
             "sha256": self.sha256,
             "streams": {
-                str(origin): {
-                    "id": str(place.head.id),
-                    "digest": place.head.digest.hex(),
-                    "first": place.first.hex(),
-                }
-                for origin, place in self.places.items()
+                str(origin): {"id": str(head.id), "digest": head.digest.hex()}
+                for origin, head in self.heads.items()
             },
         }
 
@@ -74,15 +61,12 @@ def _parsed(value: Any, origins: Sequence[Origin]) -> Archived:
     if type(file) is not str or not 0 < len(file) <= _TEXT_LENGTH_MAX:
         raise ValueError("no name of a file")
     _bytes_of(sha256)
-    places = {
-        origin: Place(
-            Head(EventId.parse(place["id"]), _bytes_of(place["digest"])),
-            _bytes_of(place["first"]),
-        )
+    heads = {
+        origin: Head(EventId.parse(said["id"]), _bytes_of(said["digest"]))
         for origin in origins
-        if (place := value["streams"].get(origin)) is not None
+        if (said := value["streams"].get(origin)) is not None
     }
-    return Archived(places, file, sha256)
+    return Archived(heads, file, sha256)
 
 
 def _bytes_of(digest: Any) -> bytes:

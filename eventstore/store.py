@@ -674,8 +674,9 @@ class EventStore:
             self._own, known, self._applied_within_s
         ):
             self._named = max(self._named, known)
-            self._hindrance = self._lost(f"the peer knows event {known} of it")
-            raise StreamForked(self._hindrance)
+            lost = self._lost(f"the peer knows event {known} of it")
+            self._hindrance = self._hindrance or lost
+            raise StreamForked(lost)
 
     def reload_copy(self) -> Head:
         """Look anew where the copy ends, after a lost answer or a loss; returns that.
@@ -777,7 +778,8 @@ class EventStore:
             return True
         if is_archived(self._streams, self._own, claimed):
             return True  # It is the peer that lost events.
-        self._hindrance = self._lost(f"the peer holds event {claimed} of it")
+        lost = self._lost(f"the peer holds event {claimed} of it")
+        self._hindrance = self._hindrance or lost
         return False
 
     def recover(self, source: Streams, *, go_on: Callable[[], bool]) -> None:
@@ -820,11 +822,7 @@ class EventStore:
         """
         try:
             anchors = missing_anchors(
-                self._streams,
-                source,
-                own=self._own,
-                peer=self._peer,
-                prevailing=self._prevailing,
+                self._streams, source, own=self._own, peer=self._peer
             )
         except StreamForked as error:
             self._hindrance = str(error)
@@ -850,8 +848,7 @@ class EventStore:
     def _first_digest(self, source: Streams) -> bytes | None:
         """The digest of event number 1 of the own stream, if either Redis says it."""
         found = (
-            first_digest(s, self._origins, self._own, prevailing=self._prevailing)
-            for s in (source, self._streams)
+            first_digest(streams, self._own) for streams in (source, self._streams)
         )
         return next((digest for digest in found if digest is not None), None)
 

@@ -6,6 +6,7 @@ Keys, each with the pair's name in braces, which keep a pair in one slot of a Re
     netphone:{PAIR}:archive:NAME       events that were replaced, as they were: a stream
     netphone:{PAIR}:archives           a hash: the name of each archive -> its newest id
     netphone:{PAIR}:snapshot:NAME      a snapshot: a stream of its parts (`snapshot_format`)
+    netphone:{PAIR}:first-digests      a hash: origin -> SHA-256 of its event 1, once archived
     netphone:{PAIR}:temporary:…        what is in the making; left-overs are removed at start
 
 Each stream entry has one field, `e`, with the bytes of `codec.encode`; its Redis id is the
@@ -271,6 +272,27 @@ class Streams:
                 f"{self._name}: {reply.decode()} is not what it was, and nothing was trimmed"
             )
 
+    def first_digests(self) -> dict[Origin, bytes]:
+        """The digests of the first events of streams of which they were archived.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        found = cast(
+            dict[bytes, bytes],
+            self._call(lambda: self._client.hgetall(self._first_digests)),
+        )
+        return {Origin(o.decode("utf-8", "replace")): d for o, d in found.items()}
+
+    def keep_first_digests(self, digests: Mapping[Origin, bytes]) -> None:
+        """Remember these beside the streams; they never change.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        mapping: dict[Any, Any] = {str(o): digest for o, digest in digests.items()}
+        self._call(lambda: self._client.hset(self._first_digests, mapping=mapping))
+
     # Replacing a stream: everything in the making is not yet there for anybody.
 
     def clear(self, origins: Sequence[Origin]) -> None:
@@ -401,6 +423,10 @@ class Streams:
 
     def _making_snapshot(self, name: str) -> str:
         return f"netphone:{{{self._pair}}}:temporary:snapshot:{name}"
+
+    @property
+    def _first_digests(self) -> str:
+        return f"netphone:{{{self._pair}}}:first-digests"
 
     @property
     def _archives(self) -> str:

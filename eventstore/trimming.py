@@ -14,10 +14,10 @@ from typing import Final
 
 from eventstore import codec, snapshots
 from eventstore.errors import DamagedEvent, StoreUnavailable, StreamForked
-from eventstore.event import EventId, Kind, Origin
-from eventstore.memory import Memory, Stored, head_of
-from eventstore.mending import read_back, read_pages
-from eventstore.retention import Archived, archived_of
+from eventstore.event import START, EventId, Origin
+from eventstore.memory import Head, Memory, Stored, head_of
+from eventstore.mending import read_pages
+from eventstore.retention import Archived
 from eventstore.snapshot_format import SnapshotUnfit
 from eventstore.streams import Streams
 
@@ -100,6 +100,7 @@ def trim(
     snapshots.write(
         streams, snapshots.BASE, memory.image(), prevailing=prevailing, go_on=go_on
     )
+    _keep_first_digests(streams, streams, first)
     end = streams.snapshot_end(snapshots.BASE)
     streams.trim(first, snapshots.BASE, end)
     return True
@@ -108,18 +109,18 @@ def trim(
 def _anchors(streams: Streams, archived: Archived) -> dict[Origin, Stored]:
     """What the streams are to begin with; nothing: they do."""
     found, is_due = dict[Origin, Stored](), False
-    for origin, place in archived.places.items():
+    for origin, head in archived.heads.items():
         first = streams.first(origin)
-        if first is None or first[0] > place.head.id:
+        if first is None or first[0] > head.id:
             return {}  # Trimmed further already, or lost and not filled again yet.
-        blob = streams.at(origin, place.head.id)
-        if blob is None or codec.digest_of(blob) != place.head.digest:
+        blob = streams.at(origin, head.id)
+        if blob is None or codec.digest_of(blob) != head.digest:
             raise StreamForked(
-                f"event {place.head.id} of stream {origin!r}, up to which {archived.file} "
+                f"event {head.id} of stream {origin!r}, up to which {archived.file} "
                 "has the history, is not here: nothing is trimmed"
             )
-        found[origin] = (place.head.id, blob)
-        is_due = is_due or first[0] != place.head.id
+        found[origin] = (head.id, blob)
+        is_due = is_due or first[0] != head.id
     return found if is_due else {}
 
 
@@ -144,7 +145,7 @@ def _fold_up_to(
 
 
 def missing_anchors(
-    ours: Streams, theirs: Streams, *, own: Origin, peer: Origin, prevailing: Origin
+    ours: Streams, theirs: Streams, *, own: Origin, peer: Origin
 ) -> dict[Origin, Stored]:
     """What the streams here must begin with to join those of the peer, which were trimmed.
 
@@ -154,52 +155,40 @@ def missing_anchors(
         StoreUnavailable, DamagedEvent: a Redis did not answer, or not with events.
         StreamForked: a stream here ended before what the peer archived; they cannot be joined.
     """
-    anchors = {
-        origin: anchor
-        for origin in (own, peer)
-        if (anchor := anchor_of(theirs, origin)) is not None
-    }
-    missing = {o: a for o, a in anchors.items() if ours.at(o, a[0]) != a[1]}
+    first_there = {o: first for o in (own, peer) if (first := theirs.first(o))}
+    if all(first[0].n == 1 for first in first_there.values()):
+        return {}
     found: dict[Origin, Stored] = {}
-    for origin, anchor in missing.items():
+    for origin, anchor in first_there.items():
+        if ours.at(origin, anchor[0]) == anchor[1]:
+            continue
         first = ours.first(origin)
-        if first is not None and first[0].n > 1 and first[0] > anchor[0]:
+        if first is None:
+            found[origin] = anchor
+        elif first[0].n > 1 and first[0] > anchor[0]:
             continue  # Trimmed further than there.
-        is_anew = False
-        if first is not None and origin == own and first[0].n == 1:
-            known = first_digest(theirs, (own, peer), own, prevailing=prevailing)
-            is_anew = known is not None and head_of(first).digest != known
-        if first is not None and not is_anew:
+        elif origin == own and _is_begun_anew(first, theirs, own):
+            found[origin] = anchor
+        elif anchor[0].n > 1:
             raise StreamForked(
                 f"stream {origin!r} here does not reach event {anchor[0]}, before which the "
                 f"peer has archived its events; {_REMEDY}"
             )
-        found[origin] = anchor
     if found:
-        _check_others(ours, anchors, found, (own, peer))
+        _check_others(ours, first_there, found, (own, peer))
     return found
 
 
-def first_digest(
-    streams: Streams, origins: Sequence[Origin], origin: Origin, *, prevailing: Origin
-) -> bytes | None:
-    """Of event number 1 of a stream that was trimmed, as the order to archive says it.
+def first_digest(streams: Streams, origin: Origin) -> bytes | None:
+    """Of event number 1 of a stream, which may be archived; None: it is not known.
 
     Raises:
         StoreUnavailable, DamagedEvent: Redis did not answer, or not with events.
     """
-    anchor = anchor_of(streams, origin)
-    if anchor is None:
-        return None
-    for event_id, blob in read_back(streams, prevailing):
-        event = codec.readable(prevailing, event_id, blob)
-        if event is None or event.kind != Kind.HISTORY_ARCHIVED:
-            continue
-        archived = archived_of(event.value, origins)
-        place = archived.places.get(origin) if archived else None
-        if place is not None and place.head == head_of(anchor):
-            return place.first
-    return None
+    first = streams.first(origin)
+    if first is not None and first[0].n == 1:
+        return codec.digest_of(first[1])
+    return streams.first_digests().get(origin)
 
 
 def take_base(
@@ -217,6 +206,7 @@ def take_base(
         DamagedEvent: the snapshot there does not fit.
     """
     snapshots.copy(theirs, ours, snapshots.BASE, go_on=go_on)
+    _keep_first_digests(theirs, ours, anchors)
     try:
         heads = snapshots.heads_of(ours, snapshots.BASE, prevailing=prevailing)
     except SnapshotUnfit as error:
@@ -224,12 +214,34 @@ def take_base(
             f"the peer's snapshot of what it archived cannot be used: {error}; update this "
             "node to the same version, or read the history from the archive files"
         ) from error
-    wanted = {origin: head_of(anchor) for origin, anchor in anchors.items()}
-    if heads is None or any(heads.get(o) != head for o, head in wanted.items()):
+    if heads is None or not all(_fits(heads[o], a) for o, a in anchors.items()):
         raise StoreUnavailable(
             "the peer's snapshot of what it archived is not of where its streams begin; "
             "trying again"
         )
+
+
+def _keep_first_digests(
+    source: Streams, target: Streams, origins: Iterable[Origin]
+) -> None:
+    """By its first event a stream is told from one that was begun anew."""
+    found = ((origin, first_digest(source, origin)) for origin in origins)
+    known = {origin: digest for origin, digest in found if digest is not None}
+    if known:
+        target.keep_first_digests(known)
+
+
+def _fits(head: Head, anchor: Stored) -> bool:
+    """Whether a stream that begins with `anchor` goes on behind `head`, or has it."""
+    return head == head_of(anchor) or (head.id == START and anchor[0].n == 1)
+
+
+def _is_begun_anew(first: Stored, theirs: Streams, own: Origin) -> bool:
+    """Whether the own stream begins with `first` and not as the peer's copy of it did."""
+    if first[0].n > 1:
+        return False
+    known = first_digest(theirs, own)
+    return known is not None and known != head_of(first).digest
 
 
 def _check_others(

@@ -124,6 +124,13 @@ class RedisInMemory:
         assert isinstance(found, dict)
         return dict(found)
 
+    def hset(self, key: str, *, mapping: Mapping[str, bytes]) -> int:
+        found = self._values.setdefault(key, {})
+        assert isinstance(found, dict)
+        before = len(found)
+        found.update({name.encode(): value for name, value in mapping.items()})
+        return len(found) - before
+
     def setrange(self, key: str, offset: int, value: str) -> int:
         """As `Streams.probe` calls it: a write that changes nothing."""
         assert (offset, value) == (0, ""), "only this one is known"

@@ -295,7 +295,9 @@ class StoredNode(Node):
     def memory(self) -> set[Identity]:
         """Events that this process holds or ever held, whatever becomes of Redis."""
         for origin, tail in self.store._known.tails.items():
-            self._held |= identities(origin, tail)
+            # What a start found archived is in the snapshot that memory began with.
+            known = self.world.files.completed(origin, list(tail))
+            self._held |= identities(origin, known)
         return self._held
 
     # As a caller of Redis.

@@ -38,11 +38,9 @@ class Files:
 
     def keep(self, streams: Streams, archived: Archived) -> None:
         """As the operator does before the order: a copy of what is to leave."""
-        for origin, place in archived.places.items():
-            self._before[origin, place.head.digest] = [
-                stored
-                for stored in self.whole(streams, origin)
-                if stored[0] < place.head.id
+        for origin, head in archived.heads.items():
+            self._before[origin, head.digest] = [
+                stored for stored in self.whole(streams, origin) if stored[0] < head.id
             ]
 
 
