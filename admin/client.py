@@ -6,7 +6,7 @@ an operator can do. Nothing is retried: whether to ask again is the caller's dec
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import quote
 
 import attrs
@@ -15,6 +15,7 @@ from admin.errors import ReplyUnclear
 from admin.fields import Fields, shortened
 from admin.http_exchange import Exchange, ReplyTooLarge
 from admin.json_text import JsonValue
+from admin.licence_replies import LicenceList
 from admin.replies import (
     Entry,
     HistoryEvent,
@@ -25,6 +26,7 @@ from admin.replies import (
     SwitchReport,
     Takeover,
 )
+from admin.verify_replies import StoredHeads, VerifyPage
 
 _PAGE_COUNT = 1000
 _PAGE_COUNT_LARGE_VALUES = 100
@@ -34,6 +36,9 @@ _SWITCH_ANSWER_WITHIN_S = 60.0
 
 _RESYNC_ANSWER_WITHIN_S = 6 * 3600.0
 """It reads all events of both nodes, several times."""
+
+_WALK_ANSWER_WITHIN_S = 1800.0
+"""It reads the whole history before it answers."""
 
 
 @attrs.frozen
@@ -53,6 +58,7 @@ class HistoryFilter:
     until: str | None = None
     actor: str | None = None
     origin: str | None = None
+    kind: tuple[str, ...] | None = None
     archived: str | None = None
     """`true`: the events that were replaced, instead."""
 
@@ -171,6 +177,19 @@ class NodeClient:
             for event in fields.array("events"):
                 yield HistoryEvent.from_reply(Fields(event, "GET /history 'events'"))
 
+    def stored_events(
+        self, origin: str, after: str | None, count: int, *, newest: bool = False
+    ) -> Iterator[tuple[str, str]]:
+        """Ids and bytes (base64) of at most `count` stored events behind `after`.
+
+        One request: there may be more although they are fewer. `newest`: only that one.
+        """
+        query = {"origin": origin, "after": after, "limit": str(count)}
+        query["newest"] = "true" if newest else None
+        for event in self._ask("GET", "/history/stored", query=query).array("events"):
+            fields = Fields(event, "GET /history/stored 'events'")
+            yield fields.text("id"), fields.text("event")
+
     def conflicts(
         self, *, settled: bool, key: str | None, prefix: str | None
     ) -> Iterator[LostChange]:
@@ -212,13 +231,80 @@ class NodeClient:
         path = f"/conflicts/{quote(lost, safe='')}/restore"
         return self._ask("POST", path, reason=reason).text("id")
 
-    def _pages(self, path: str, query: Mapping[str, str | None]) -> Iterator[Fields]:
+    def licences(self) -> LicenceList:
+        """The licences that are installed, and what they are worth now."""
+        return LicenceList.from_reply(self._ask("GET", "/licences"))
+
+    def install_licence(self, document: Mapping[str, JsonValue], *, reason: str) -> str:
+        """Install a licence at the master and return the id of the event."""
+        body: JsonValue = dict(document)
+        fields = self._ask("POST", "/licences", body=(body,), reason=reason)
+        return fields.text("id")
+
+    def remove_licence(self, licence_id: str, *, reason: str) -> str:
+        """Remove a licence at the master and return the id of the event."""
+        path = "/licences" + _path_part(licence_id)
+        return self._ask("DELETE", path, reason=reason).text("id")
+
+    def verify(self, *, archives: bool) -> Iterator[VerifyPage]:
+        """Verify what both nodes have stored, page by page; the last page has the outcome."""
+        after: str | None = None
+        while True:
+            query = {"after": after, "archives": "true" if archives else "false"}
+            page = VerifyPage.from_reply(self._ask("GET", "/verify", query=query))
+            yield page
+            if page.next is None:
+                return
+            if page.next == after:
+                raise ReplyUnclear("GET /verify: a page leads to itself")
+            after = page.next
+
+    def stored_heads(
+        self, at: Sequence[tuple[str, str]] = (), *, compare: bool = True
+    ) -> StoredHeads:
+        """Where the streams end; the digests, in each copy, of events by origin and id."""
+        query = {
+            "at": ",".join(f"{origin}={event_id}" for origin, event_id in at) or None
+        }
+        query["compare"] = "true" if compare else "false"
+        reply = self._ask("GET", "/verify/heads", query=query)
+        return StoredHeads.from_reply(reply, len(at))
+
+    def replay(self, query: Mapping[str, str | None]) -> Iterator[Fields]:
+        """Pages of the entries as they were: `until`, `key`, `prefix`."""
+        return self._pages("/replay", query, answer_within_s=_WALK_ANSWER_WITHIN_S)
+
+    def diff(self, query: Mapping[str, str | None]) -> Iterator[Fields]:
+        """Pages of what differs between two points: `from`, `to`, `key`, `prefix`."""
+        return self._pages("/diff", query, answer_within_s=_WALK_ANSWER_WITHIN_S)
+
+    def blame(self, query: Mapping[str, str | None]) -> Fields:
+        """The changes of an entry: `key`, `until`, `limit`."""
+        return self._ask(
+            "GET", "/blame", query=query, answer_within_s=_WALK_ANSWER_WITHIN_S
+        )
+
+    def explain(self, query: Mapping[str, str | None]) -> Fields:
+        """Why an entry is what it is: `key`, `until`."""
+        return self._ask(
+            "GET", "/explain", query=query, answer_within_s=_WALK_ANSWER_WITHIN_S
+        )
+
+    def _pages(
+        self,
+        path: str,
+        query: Mapping[str, str | Sequence[str] | None],
+        *,
+        answer_within_s: float = 0.0,
+    ) -> Iterator[Fields]:
         after: str | None = None
         limit = _PAGE_COUNT
         while True:
             paged = {**query, "after": after, "limit": str(limit)}
             try:
-                fields = self._ask("GET", path, query=paged)
+                fields = self._ask(
+                    "GET", path, query=paged, answer_within_s=answer_within_s
+                )
             except ReplyTooLarge:
                 if limit == _PAGE_COUNT_LARGE_VALUES:
                     raise
@@ -238,7 +324,7 @@ class NodeClient:
         method: str,
         path: str,
         *,
-        query: Mapping[str, str | None] | None = None,
+        query: Mapping[str, str | Sequence[str] | None] | None = None,
         body: tuple[JsonValue] | None = None,
         reason: str = "",
         answer_within_s: float = 0.0,
@@ -255,9 +341,10 @@ class NodeClient:
 
 
 def _entry_path(key: str) -> str:
+    return "/entries" + "".join(_path_part(part) for part in key.split("/"))
+
+
+def _path_part(part: str) -> str:
     # Dots alone would be taken for "this folder" and "the folder above" on the way.
-    parts = (
-        part.replace(".", "%2E") if part in (".", "..") else quote(part, safe="")
-        for part in key.split("/")
-    )
-    return "/entries/" + "/".join(parts)
+    quoted = part.replace(".", "%2E") if part in (".", "..") else quote(part, safe="")
+    return "/" + quoted

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 import attrs
@@ -69,7 +69,7 @@ class Exchange:
         method: str,
         path: str,
         *,
-        query: Mapping[str, str],
+        query: Mapping[str, str | Sequence[str]],
         body: tuple[JsonValue] | None,
         reason: str,
         answer_within_s: float,
@@ -85,8 +85,9 @@ class Exchange:
         if body is not None:
             headers["Content-Type"] = "application/json"
         wait_s = max(self._timeout_s, answer_within_s)
-        for name, text in query.items():
-            _percent_encoded(f"the {name}", text)
+        for name, given in query.items():
+            for text in (given,) if isinstance(given, str) else given:
+                _percent_encoded(f"the {name}", text)
         request = self._client.build_request(
             method,
             self._url + path,

@@ -39,7 +39,7 @@ def opened(url: str, pair: str, password_file: Path | None = None) -> Iterator[S
         Unreachable: Redis does not answer, or does not let us in.
         DataUnverified: what it holds are no events.
     """
-    with _as_told_to_operators():
+    with as_told_to_operators():
         streams = _streams(url, pair, password_file)
         with contextlib.closing(streams):
             streams.ping()
@@ -65,7 +65,8 @@ def _streams(url: str, pair: str, password_file: Path | None) -> Streams:
 
 
 @contextmanager
-def _as_told_to_operators() -> Iterator[None]:
+def as_told_to_operators() -> Iterator[None]:
+    """Let what a walk through a history raises end the command with its exit code."""
     try:
         yield
     except (StoreUnavailable, UnsuitableStore) as error:

@@ -13,6 +13,7 @@ import attrs
 
 from admin.fields import Fields
 from admin.json_text import JsonValue
+from admin.licence_replies import LicenceTotals
 
 Raw = Mapping[str, JsonValue]
 
@@ -155,6 +156,7 @@ class Status:
     appendfsync: str | None
     switch: SwitchProgress | None
     takeover: Takeover | None
+    licences: LicenceTotals | None
     both_active_count: int
     both_active_loser_count: int
     """Changes that lost the last time."""
@@ -178,6 +180,7 @@ class Status:
         callbacks = fields.inner("callbacks")
         switch = fields.inner_or_none("switch")
         takeover = fields.inner_or_none("takeover")
+        licences = fields.inner_or_none("licences")
         both = fields.inner_or_none("both_active")
         return cls(
             pair=fields.text("pair"),
@@ -194,6 +197,7 @@ class Status:
             appendfsync=durability.text_or_none("appendfsync"),
             switch=SwitchProgress.from_reply(switch) if switch else None,
             takeover=Takeover.from_reply(takeover) if takeover else None,
+            licences=LicenceTotals.from_reply(licences) if licences else None,
             both_active_count=both.count("count", 0) if both else 0,
             both_active_loser_count=_loser_count(both),
             hand_over_problem=fields.text_or_none("hand_over_problem"),
@@ -311,6 +315,24 @@ class Entry:
 
 
 @attrs.frozen(kw_only=True)
+class EntryBefore:
+    """What an entry was before a change, for whoever made the change."""
+
+    value: JsonValue = attrs.field(repr=False)
+    id: str
+    origin: str
+
+    @classmethod
+    def from_reply(cls, fields: Fields) -> EntryBefore:
+        """Read it from `before` of a line of the history."""
+        return cls(
+            value=fields.value("value"),
+            id=fields.text("id"),
+            origin=fields.text("origin"),
+        )
+
+
+@attrs.frozen(kw_only=True)
 class HistoryEvent:
     """A stored fact."""
 
@@ -324,14 +346,20 @@ class HistoryEvent:
     time: str
     """ISO 8601, UTC, by the writer's clock, or empty. For people, never for order."""
     overridden_by: str | None
-    """The concurrent change that stands in its place."""
+    """The concurrent change of the master that won."""
+    settled_by: str | None
+    """Origin and id of the change that settled it; None: open, or not known."""
+    before: EntryBefore | None
+    """None: there was no entry, or it is not known."""
     archive: str | None
     """Where it is kept, if it was replaced."""
     raw: Raw = attrs.field(repr=False)
 
     @classmethod
     def from_reply(cls, fields: Fields) -> HistoryEvent:
-        """Read it from an element of `events` of `GET /history`."""
+        """Read it from an element of `events` of `GET /history`, or a line made of one."""
+        settled_by = fields.inner_or_none("settled_by")
+        before = fields.inner_or_none("before")
         return cls(
             id=fields.text("id"),
             origin=fields.text("origin"),
@@ -342,6 +370,8 @@ class HistoryEvent:
             reason=fields.text_or_none("reason") or "",
             time=fields.text_or_none("time") or "",
             overridden_by=fields.text_or_none("overridden_by"),
+            settled_by=None if settled_by is None else _named(settled_by),
+            before=None if before is None else EntryBefore.from_reply(before),
             archive=fields.text_or_none("archived"),
             raw=fields.raw,
         )
@@ -397,6 +427,10 @@ class LostChange:
             settled_by=ChangeMade.from_reply(settled_by) if settled_by else None,
             raw=fields.raw,
         )
+
+
+def _named(fields: Fields) -> str:
+    return f"{fields.text('origin')} {fields.text('id')}"
 
 
 def _loser_count(both: Fields | None) -> int:

@@ -108,14 +108,14 @@ class Writers:
         self._rng = random.Random(1)
         self._key_count = key_count
         self._made = 0
-        self._stores = {origin: new_store(url, origin) for origin in (MASTER, STANDBY)}
-        for store in self._stores.values():
+        self.stores = {origin: new_store(url, origin) for origin in (MASTER, STANDBY)}
+        for store in self.stores.values():
             store.open()
 
     def write(self, count: int) -> None:
         for _ in range(count // BATCH_COUNT):
             origin = STANDBY if self._made % 5 == 4 else MASTER
-            store = self._stores[origin]
+            store = self.stores[origin]
             store.reload_copy()
             store.append([self._change() for _ in range(BATCH_COUNT)], actor="jane")
             self._made += 1
@@ -172,10 +172,9 @@ def opened(url: str, name: str, count: int) -> float:
     return took_s[middle]
 
 
-def written(url: str) -> None:
+def written(url: str, store: EventStore) -> None:
     """Write a snapshot, and look how long a thread that wants to run each ms has to wait."""
-    store = new_store(url, MASTER)
-    store.open()
+    store.reload_copy()
     gaps_s, ended = [0.0], threading.Event()
 
     def watch() -> None:
@@ -240,7 +239,7 @@ def main() -> int:
         writers = Writers(url, chosen.keys)
         writers.write(chosen.events)
         opened(url, "without a snapshot", 1)
-        written(url)
+        written(url, writers.stores[MASTER])
         median_s = opened(url, "with one", OPEN_COUNT)
         writers.write(BEHIND_COUNT)
         opened(url, f"with {BEHIND_COUNT:,} behind it", OPEN_COUNT)

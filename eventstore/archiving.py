@@ -6,16 +6,19 @@ names must be at both nodes by then: it is compared with what the peer says it h
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Final
 
 from eventstore import codec
+from eventstore.archived import Archived
 from eventstore.errors import ArchiveRefused
 from eventstore.event import START, Event, EventId, Kind, Origin
-from eventstore.memory import Head, Stored
-from eventstore.retention import Archived, find_cut
+from eventstore.memory import Head
+from eventstore.retention import closed_cut
 from eventstore.store import EventStore
-from eventstore.streams import PAGE_EVENT_COUNT, Streams
-from eventstore.trimming import anchor_of
+from eventstore.streams import Streams
+
+_NS_PER_MS: Final = 1_000_000
 
 
 class Archiving:
@@ -28,7 +31,7 @@ class Archiving:
     def find(
         self, before_ns: int, peer_heads: Mapping[Origin, Head]
     ) -> dict[Origin, Head]:
-        """What may leave: by origin, the last event of it; nothing: nothing may.
+        """What may leave: by origin, the last event of it, or what `begins` says.
 
         Written before `before_ns`, nanoseconds since 1970, and at both nodes, of which the
         peer's has `peer_heads`. Walks through what leaves.
@@ -37,12 +40,27 @@ class Archiving:
             ArchiveRefused: every reason why nothing may leave now.
             StoreUnavailable, DamagedEvent: Redis did not answer, or not with events.
         """
-        limits = self._limits(peer_heads)
-        begins = {origin: self._begin(origin) for origin in limits}
-        cut = find_cut(self._read, begins, limits, before_ns=before_ns)
-        if cut == begins:
-            return {}
-        return {o: self._there(o, last) for o, last in cut.items() if last != START}
+        begins = self.begins()
+        first, second = begins
+        cut = closed_cut(
+            self._streams,
+            (first, second),
+            limits=self._limits(peer_heads),
+            before_ms=before_ns // _NS_PER_MS,
+            left={origin: head.id for origin, head in begins.items()},
+        )
+        return {
+            origin: begins[origin]
+            if last == begins[origin].id
+            else self._there(origin, last)
+            for origin, last in cut.items()
+        }
+
+    def begins(self) -> dict[Origin, Head]:
+        """By origin, the last event that is archived already; the genesis: none is."""
+        archived, pair = self._store.archived, self._streams.pair
+        heads = {o: Head(START, codec.genesis(pair, o)) for o in self._store.origins}
+        return heads | dict(archived.heads if archived is not None else {})
 
     def order(
         self,
@@ -61,13 +79,12 @@ class Archiving:
             Else as `EventStore.record`.
         """
         limits = self._limits(peer_heads)
+        begins = self.begins()
         reasons = [
             text
-            for origin in limits
-            if (text := self._against(archived, origin, limits[origin])) is not None
+            for origin, limit in limits.items()
+            if (text := self._against(archived, origin, begins[origin].id, limit))
         ]
-        if not archived.heads:
-            reasons.append("the order names no event")
         if reasons:
             raise ArchiveRefused(reasons)
         value = archived.as_value()
@@ -82,7 +99,7 @@ class Archiving:
             raise ArchiveRefused([str(store.broken or store.hindrance)])
         limits = {}
         for origin, own in store.snapshot.heads.items():
-            peers = peer_heads[origin]
+            peers = peer_heads.get(origin, Head(START, b""))
             if peers.id > own.id:
                 limits[origin] = own.id
                 continue
@@ -97,10 +114,10 @@ class Archiving:
         return limits
 
     def _against(
-        self, archived: Archived, origin: Origin, limit: EventId
+        self, archived: Archived, origin: Origin, begin: EventId, limit: EventId
     ) -> str | None:
         """What speaks against archiving up to this place of one stream."""
-        head, begin = archived.heads.get(origin), self._begin(origin)
+        head = archived.heads.get(origin)
         if head is None:
             if begin == START:
                 return None
@@ -118,12 +135,6 @@ class Archiving:
             )
         return None
 
-    def _begin(self, origin: Origin) -> EventId:
-        """Up to where it is archived, whether or not it was trimmed already."""
-        anchor, archived = anchor_of(self._streams, origin), self._store.archived
-        ordered = archived.cut.get(origin, START) if archived is not None else START
-        return ordered if anchor is None else max(ordered, anchor[0])
-
     def _there(self, origin: Origin, last: EventId) -> Head:
         head = self._head(origin, last)
         if head is None:
@@ -135,6 +146,3 @@ class Archiving:
     def _head(self, origin: Origin, event_id: EventId) -> Head | None:
         blob = self._streams.at(origin, event_id)
         return None if blob is None else Head(event_id, codec.digest_of(blob))
-
-    def _read(self, origin: Origin, after: EventId) -> Sequence[Stored]:
-        return self._streams.read(origin, after, PAGE_EVENT_COUNT)

@@ -171,6 +171,31 @@ def readable(origin: Origin, event_id: EventId, blob: bytes) -> Event | None:
     return event if isinstance(event, Event) else None
 
 
+def written_ns(event_id: EventId, blob: bytes) -> int | None:
+    """Wall clock of the writer of the event in `blob`, which is not checked any further.
+
+    None: this version does not find it there. Many times as fast as `decode`.
+
+    Raises:
+        DamagedEvent: as `decode`.
+    """
+    fields = _unpack_envelope(event_id, blob)
+    is_known = type(fields[0]) is int and fields[0] in _DECODERS
+    found = (
+        fields[_WALL_NS_PLACE] if is_known and len(fields) > _WALL_NS_PLACE else None
+    )
+    return found if type(found) is int else None
+
+
+_WALL_NS_PLACE = 9
+"""In version 1."""
+_KEYED = (
+    Kind.ENTRY_PUT,
+    Kind.ENTRY_DELETED,
+    Kind.LICENCE_INSTALLED,
+    Kind.LICENCE_REMOVED,
+)
+
 _UNREADABLE = (
     # Whatever the bytes, msgpack and the checks below raise one of these.
     ValueError,
@@ -223,7 +248,7 @@ def _decode_version_1(
     ):
         if type(text) is not str or len(text) > limit:
             raise ValueError("a text is none, or over its limit")
-    if kind in (Kind.ENTRY_PUT, Kind.ENTRY_DELETED):
+    if kind in _KEYED:
         check_key(key)  # What could not be changed here must not become an entry.
     if type(packed) is not bytes or len(packed) > VALUE_BYTES_MAX:
         raise ValueError("its value is none, or over its limit")

@@ -2,8 +2,10 @@
 
 EventStoreError
 ├── InvalidEntry        fix the request; nothing was stored
+├── InvalidLicence      correct the document; nothing was stored
 ├── NoSuchEntry         there is nothing under that key
 ├── NoSuchConflict      list the conflicts again; there is nothing to restore
+├── NoSuchPoint         name another point of the past
 ├── EntryChanged        read the entry again and decide
 ├── StoreUnavailable    retry later; the outcome may be unknown
 │   └── StoreRefused    the same; certainly nothing was stored
@@ -27,12 +29,20 @@ class InvalidEntry(EventStoreError):
     """A key, value, actor or reason is outside its limits; nothing was stored."""
 
 
+class InvalidLicence(EventStoreError):
+    """A document is no licence; the message names every field that is wrong."""
+
+
 class NoSuchEntry(EventStoreError):
     """No entry has this key."""
 
 
 class NoSuchConflict(EventStoreError):
     """No change of this id has lost, or a later one of its entry has settled that."""
+
+
+class NoSuchPoint(EventStoreError):
+    """No node can have been there: events that are not there, or not with their causes."""
 
 
 class EntryChanged(EventStoreError):

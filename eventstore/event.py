@@ -24,6 +24,9 @@ Origin = NewType("Origin", str)
 
 JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
 
+LICENCES = "licences/"
+"""Begin of the key of an event of a licence; its id follows. No entry is put there."""
+
 KEY_BYTES_MAX = 256
 VALUE_BYTES_MAX = 64 * 1024
 """Limit of a packed value, in bytes."""
@@ -82,9 +85,13 @@ class Kind(StrEnum):
     REPLICATION_CHANGED = "replication-changed"
     TAKEOVER_CHANGED = "takeover-changed"
     BOTH_ACTIVE = "both-active"
+    LICENCES_LAPSED = "licences-lapsed"
+    LICENCES_RESTORED = "licences-restored"
     STREAM_RECOVERED = "stream-recovered"
     RESYNCHRONISED = "resynchronised"
     HISTORY_ARCHIVED = "history-archived"
+    LICENCE_INSTALLED = "licence-installed"
+    LICENCE_REMOVED = "licence-removed"
 
 
 @attrs.frozen
@@ -104,7 +111,7 @@ class Event:
     kind: str
     """A `Kind`, or a name from a later version, kept as it is."""
     key: str
-    """`collection/name` of an entry; empty for what concerns no entry."""
+    """`collection/name` of an entry, `licences/ID` of a licence; else empty."""
     packed: bytes
     """The value, as msgpack in canonical form."""
     actor: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import dropwhile, takewhile
 
 import attrs
@@ -27,6 +27,8 @@ class Filter:
     prefix: str | None = None
     actor: str | None = None
     origin: Origin | None = None
+    kinds: Collection[str] | None = None
+    """One of these, such as `Kind.ENTRY_PUT`."""
     since_ns: int | None = None
     """Wall clock of the writer, nanoseconds since 1970, inclusive."""
     until_ns: int | None = None
@@ -39,6 +41,7 @@ class Filter:
             and (self.prefix is None or event.key.startswith(self.prefix))
             and (self.actor is None or event.actor == self.actor)
             and (self.origin is None or event.origin == self.origin)
+            and (self.kinds is None or event.kind in self.kinds)
             and (self.since_ns is None or event.wall_ns >= self.since_ns)
             and (self.until_ns is None or event.wall_ns < self.until_ns)
         )
@@ -90,7 +93,7 @@ def read_history(
         return not beyond
 
     first, second = (
-        takewhile(known, _events(streams, origin, start.get(origin, START)))
+        takewhile(known, stream_events(streams, origin, start.get(origin, START)))
         for origin in origins
     )
     for event in merge_causally(first, second, precedes):
@@ -180,7 +183,8 @@ def merge_causally(
         yield from second
 
 
-def _events(streams: Source, origin: Origin, after: EventId) -> Iterator[Event]:
+def stream_events(streams: Source, origin: Origin, after: EventId) -> Iterator[Event]:
+    """The events of one stream behind `after`, without those of a later format."""
     while page := streams.read(origin, after, PAGE_EVENT_COUNT):
         for event_id, blob in page:
             event = codec.decode(origin, event_id, blob)

@@ -21,6 +21,7 @@ TAIL_COUNT_MAX = 10_000
 TAIL_BYTES_MAX = 8 * 1024 * 1024
 KINDS = frozenset(Kind)
 """Of others, which anybody may make up, none is asked for."""
+_LICENCE_KINDS = (Kind.LICENCE_INSTALLED, Kind.LICENCE_REMOVED)
 
 
 @attrs.frozen
@@ -67,8 +68,10 @@ class Image:
     unknown_count: int
     rivals: Mapping[str, Rivals]
     """By key, also of deleted entries."""
-    recent: Sequence[Event]
-    """Events that concern no entry, of each origin and kind the oldest first."""
+    remembered: Sequence[Event]
+    """What is kept beside the entries, of each origin and kind the oldest first; see
+    `is_remembered`.
+    """
 
     @property
     def event_count(self) -> int:
@@ -111,6 +114,11 @@ class Memory:
         self.tails = {origin: Tail() for origin in origins}
         self.recent: dict[tuple[Origin, str], deque[Event]] = {}
         """Events that concern no entry, the newest of each origin and kind."""
+        self.licences: dict[str, Event] = {}
+        """The newest event of each licence, by key, removed ones too; those of the prevailing
+        origin alone, whatever the other stream has (L1).
+        """
+        self._prevailing = prevailing
         self._unknown_count = 0
 
     def snapshot(self) -> Snapshot:
@@ -128,7 +136,10 @@ class Memory:
             heads=dict(self.heads),
             unknown_count=self._unknown_count,
             rivals=self.configuration.rivals(),
-            recent=[event for kept in self.recent.values() for event in kept],
+            remembered=[
+                *(event for kept in self.recent.values() for event in kept),
+                *self.licences.values(),
+            ],
         )
 
     def restore(self, image: Image) -> None:
@@ -137,7 +148,7 @@ class Memory:
         self._unknown_count = image.unknown_count
         for key, rivals in image.rivals.items():
             self.configuration.restore(key, rivals)
-        for event in image.recent:
+        for event in image.remembered:
             self._remember(event)
 
     def chained(self, origin: Origin, page: Sequence[Stored]) -> list[Event | Unknown]:
@@ -158,15 +169,24 @@ class Memory:
                 self._unknown_count += 1
                 continue
             news.append((event, self.configuration.fold(event)))
-            if not event.key and event.kind in KINDS:
+            if is_remembered(event):
                 self._remember(event)
         self.heads[origin] = Head(events[-1].id, events[-1].digest)
         self.tails[origin].extend(page)
         return news
 
     def _remember(self, event: Event) -> None:
-        place = event.origin, event.kind
-        self.recent.setdefault(place, deque(maxlen=RECENT_COUNT_MAX)).append(event)
+        if not event.key:
+            place = event.origin, event.kind
+            kept = self.recent.setdefault(place, deque(maxlen=RECENT_COUNT_MAX))
+            kept.append(event)
+        elif event.origin == self._prevailing:
+            self.licences[event.key] = event
+
+
+def is_remembered(event: Event) -> bool:
+    """Whether `event` is kept beside the entries: of a licence, or of nothing with a key."""
+    return event.kind in (_LICENCE_KINDS if event.key else KINDS)
 
 
 def chained(

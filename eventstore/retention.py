@@ -1,131 +1,80 @@
-"""What may leave the streams for a file, and the event that orders it. Pure.
+"""Which events may leave the streams for a file: old ones, and all that they knew.
 
-A **cut** names, for each origin, the last event that leaves. That one stays as well, as the
-first of its stream: by it, each Redis and each file tells where the other goes on, and the
-hash chain holds over both.
+What leaves is a beginning of each stream, and causally closed: no event in it knew one that
+stays, so the file is a whole history up to its end, and the streams go on from there.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
-
-import attrs
+from collections.abc import Iterator, Mapping
 
 from eventstore import codec
-from eventstore.event import START, Event, EventId, JsonValue, Origin
-from eventstore.memory import Head, Stored
-
-_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
-_TEXT_LENGTH_MAX: Final = 256
-
-
-@attrs.frozen
-class Archived:
-    """What was archived, as the event says that lets both nodes forget it."""
-
-    heads: Mapping[Origin, Head]
-    """The last event that is, of each origin of which something is."""
-    file: str
-    """The name of the file that has it, without folder."""
-    sha256: str
-    """Of that file, in hexadecimal digits."""
-
-    @property
-    def cut(self) -> dict[Origin, EventId]:
-        """By origin, the last event that is archived."""
-        return {origin: head.id for origin, head in self.heads.items()}
-
-    def as_value(self) -> JsonValue:
-        return {
-            "file": self.file,
-            "sha256": self.sha256,
-            "streams": {
-                str(origin): {"id": str(head.id), "digest": head.digest.hex()}
-                for origin, head in self.heads.items()
-            },
-        }
+from eventstore.codec import Unknown
+from eventstore.event import START, Event, EventId, Origin
+from eventstore.history import merge_causally
+from eventstore.source import Source
+from eventstore.streams import PAGE_EVENT_COUNT
+from eventstore.version_vector import Vector
 
 
-def archived_of(value: object, origins: Sequence[Origin]) -> Archived | None:
-    """What such an event says; None: it does not say that."""
-    try:
-        return _parsed(value, origins)
-    except (KeyError, TypeError, ValueError):
-        return None
+def least(*vectors: Vector) -> dict[Origin, EventId]:
+    """What all of `vectors` have seen: of the heads of both nodes and of a snapshot, say."""
+    origins = {origin for vector in vectors for origin in vector}
+    return {o: min(vector.get(o, START) for vector in vectors) for o in origins}
 
 
-def _parsed(value: Any, origins: Sequence[Origin]) -> Archived:
-    file, sha256 = value["file"], value["sha256"]
-    if type(file) is not str or not 0 < len(file) <= _TEXT_LENGTH_MAX:
-        raise ValueError("no name of a file")
-    _bytes_of(sha256)
-    heads = {
-        origin: Head(EventId.parse(said["id"]), _bytes_of(said["digest"]))
-        for origin in origins
-        if (said := value["streams"].get(origin)) is not None
-    }
-    return Archived(heads, file, sha256)
-
-
-def _bytes_of(digest: Any) -> bytes:
-    if type(digest) is not str or not _DIGEST.fullmatch(digest):
-        raise ValueError("no SHA-256")
-    return bytes.fromhex(digest)
-
-
-def newest_archived(
-    events: Sequence[Event], origins: Sequence[Origin]
-) -> Archived | None:
-    """What the last of `events` that is sound says, each of that kind; None: there is none."""
-    said = (archived_of(event.value, origins) for event in reversed(events))
-    return next((found for found in said if found is not None), None)
-
-
-Read = Callable[[Origin, EventId], Sequence[Stored]]
-"""The next events of a stream behind the one named, oldest first; none: it ends there."""
-
-
-def find_cut(
-    read: Read,
-    after: Mapping[Origin, EventId],
-    limits: Mapping[Origin, EventId],
+def closed_cut(
+    source: Source,
+    origins: tuple[Origin, Origin],
     *,
-    before_ns: int,
+    limits: Vector,
+    before_ms: int,
+    left: Vector | None = None,
 ) -> dict[Origin, EventId]:
-    """By origin, the last event that may be archived; `after` where there is none.
+    """The newest event of each origin that may leave. `left`: what did so already.
 
-    Up to it, every event was written before `before_ns` (nanoseconds since 1970, by its
-    writer's clock), is not beyond `limits`, and knew of the other stream only what is
-    archived with it. What is not understood may have known anything, and stays.
+    The furthest end such that all up to there is at most `limits`, has an id from before
+    `before_ms` (milliseconds since 1970), is understood, and is causally closed. An id is never
+    earlier than the writer's clock was, so no event leaves early by that clock.
 
-    Raises: what `read` raises.
+    In constant memory; reads what may leave.
+
+    Raises:
+        StoreUnavailable, DamagedEvent: as the source.
     """
-    cut = dict(after)
-    waiting = {o: _old(o, read, cut[o], limits[o], before_ns) for o in after}
-    following = {origin: next(events, None) for origin, events in waiting.items()}
-    while True:
-        ready = [
-            (origin, event)
-            for origin, event in following.items()
-            if event is not None
-            and all(cut[o] >= event.vector.get(o, START) for o in cut if o != origin)
-        ]
-        if not ready:
-            return cut
-        for origin, event in ready:
-            cut[origin] = event.id
-            following[origin] = next(waiting[origin], None)
+    ends = {origin: (left or {}).get(origin, START) for origin in origins}
+
+    def allowed(origin: Origin) -> Iterator[Event]:
+        limit = limits.get(origin, START)
+        for event in _understood(source, origin, ends[origin]):
+            if event.id > limit or event.id.ms >= before_ms:
+                return
+            yield event
+
+    open_to = set(origins)
+    first, second = (allowed(origin) for origin in origins)
+    # Causes come before effects: what an event knew and may leave has been seen before it.
+    for event in merge_causally(first, second):
+        if event.origin in open_to and _is_covered(event, ends):
+            ends[event.origin] = event.id
+        else:
+            open_to.discard(event.origin)
+        if not open_to:
+            break
+    return ends
 
 
-def _old(
-    origin: Origin, read: Read, after: EventId, limit: EventId, before_ns: int
-) -> Iterator[Event]:
-    while page := read(origin, after):
+def _is_covered(event: Event, ends: Mapping[Origin, EventId]) -> bool:
+    others = (o for o in event.vector if o != event.origin)
+    return all(event.vector[o] <= ends.get(o, START) for o in others)
+
+
+def _understood(source: Source, origin: Origin, after: EventId) -> Iterator[Event]:
+    """The events behind `after` up to the first that this version cannot read."""
+    while page := source.read(origin, after, PAGE_EVENT_COUNT):
         for event_id, blob in page:
-            event = codec.readable(origin, event_id, blob)
-            if event_id > limit or event is None or event.wall_ns >= before_ns:
+            event = codec.decode(origin, event_id, blob)
+            if isinstance(event, Unknown):
                 return
             yield event
         after = page[-1][0]

@@ -5,7 +5,7 @@ one never holds up the process for long. Each is a msgpack array `[tag, content]
 
     ["head", [rules, pair, prevailing, [[origin, id, digest], …], unknown count]]
     ["keys", [[event or nil, event or nil, covered id], …]]    any number
-    ["recent", [[origin, id, bytes], …]]                       any number
+    ["remembered", [[origin, id, bytes], …]]                       any number
     ["end", SHA-256 of all parts before it]
 
 An event of a key is `[id, bytes]`: the prevailing origin's newest, then the other one's, with
@@ -35,7 +35,7 @@ from eventstore.codec import FORMAT_VERSION, Unknown
 from eventstore.configuration import FOLD_VERSION, Rivals
 from eventstore.errors import EventStoreError
 from eventstore.event import Event, EventId, Kind, Origin
-from eventstore.memory import KINDS, RECENT_COUNT_MAX, Head, Image
+from eventstore.memory import KINDS, RECENT_COUNT_MAX, Head, Image, is_remembered
 
 LAYOUT_VERSION: Final = 1
 PART_BYTES_MAX: Final = 1024 * 1024
@@ -96,7 +96,7 @@ def _parts_of(
         ([named(r.prevailing), named(r.other), str(r.covered)] for r in image.rivals.values()),
     )  # fmt: skip
     yield from _filled(
-        "recent", ([e.origin, str(e.id), bytes_of(e)] for e in image.recent)
+        "remembered", ([e.origin, str(e.id), bytes_of(e)] for e in image.remembered)
     )
 
 
@@ -161,7 +161,7 @@ class _Reader:
         self._prevailing = prevailing
         self._others = [o for o in self.heads if o != prevailing]
         self._rivals: dict[str, Rivals] = {}
-        self._recent: list[Event] = []
+        self._remembered: list[Event] = []
         self._hashed = hashlib.sha256()
         self._ended = False
 
@@ -176,9 +176,9 @@ class _Reader:
                 case "keys":
                     for record in content:
                         self._add(*record)
-                case "recent":
+                case "remembered":
                     for origin, text, blob in content:
-                        self._add_recent(_event(Origin(origin), text, blob))
+                        self._add_remembered(_event(Origin(origin), text, blob))
                 case "end":
                     self._ended = True
                     if content != self._hashed.digest():
@@ -200,15 +200,15 @@ class _Reader:
             raise ValueError(f"event {events[0].id} is no change of its entry")
         self._rivals[key] = rivals
 
-    def _add_recent(self, event: Event) -> None:
-        if event.key or event.kind not in KINDS:
+    def _add_remembered(self, event: Event) -> None:
+        if not is_remembered(event):
             raise ValueError(f"event {event.id} is not remembered")
-        self._recent.append(event)
+        self._remembered.append(event)
 
     def image(self) -> Image:
         if not self._ended:
             raise SnapshotUnfit("its end is missing")
-        return Image(self.heads, self._unknown_count, self._rivals, self._recent)
+        return Image(self.heads, self._unknown_count, self._rivals, self._remembered)
 
 
 @contextmanager

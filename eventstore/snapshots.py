@@ -100,6 +100,7 @@ def load(
     except (SnapshotUnfit, StreamForked, DamagedEvent) as error:
         _log.warning("snapshot %r is not used, all events are folded: %s", name, error)
         return None
+    _log.info("snapshot %r spares the folding of %d events", name, image.event_count)
     return memory
 
 

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 import attrs
 
 from eventstore import codec, snapshots
+from eventstore.archived import Archived, newest_archived
 from eventstore.codec import Unknown
 from eventstore.configuration import Entry, Folded, Loss
 from eventstore.errors import (
@@ -34,6 +35,7 @@ from eventstore.errors import (
 )
 from eventstore.event import (
     ACTOR_BYTES_MAX,
+    LICENCES,
     MS_MAX,
     REASON_BYTES_MAX,
     START,
@@ -52,7 +54,6 @@ from eventstore.mending import Mended, Mending, WrongCopy, pages, read_pages
 from eventstore.parting import Leaving
 from eventstore.recovery import known_digests
 from eventstore.resync import Resync, Resynced, ResyncOrder, Watch, told_of
-from eventstore.retention import Archived, newest_archived
 from eventstore.streams import PAGE_EVENT_COUNT, Streams
 from eventstore.trimming import (
     anchor_of,
@@ -112,7 +113,7 @@ class EventStore:
         self._on_folded = on_folded
         self._applied_within_s = applied_within_s
         self._prevailing = prevailing
-        self._known = Memory(streams.pair, self._origins, prevailing=self._prevailing)
+        self._known = Memory(streams.pair, self.origins, prevailing=self._prevailing)
         self._copy_end = self._known.heads[peer]
         """Where the copy ends in Redis: before our head only if Redis lost some of it."""
         self._archived_ms = 0
@@ -143,7 +144,8 @@ class EventStore:
         self._snapshot = self._known.snapshot()
 
     @property
-    def _origins(self) -> tuple[Origin, Origin]:
+    def origins(self) -> tuple[Origin, Origin]:
+        """The own one and the peer's."""
         return self._own, self._peer
 
     def _beginning(self) -> Memory:
@@ -152,7 +154,7 @@ class EventStore:
         Raises:
             StoreUnavailable, DamagedEvent: as `beginning`.
         """
-        return beginning(self._streams, self._origins, prevailing=self._prevailing)
+        return beginning(self._streams, self.origins, prevailing=self._prevailing)
 
     # Reading: memory only, but for `event`.
 
@@ -225,6 +227,11 @@ class EventStore:
         """
         with self._memory:
             return list(self._known.recent.get((origin or self._own, kind), ()))
+
+    def licences(self) -> list[Event]:
+        """The newest event of each licence in the prevailing stream, removed ones too."""
+        with self._memory:
+            return list(self._known.licences.values())
 
     def await_head(self, origin: Origin, event_id: EventId, limit_s: float) -> bool:
         """Wait until the events of `origin` up to `event_id` are applied here."""
@@ -332,7 +339,7 @@ class EventStore:
     def archived(self) -> Archived | None:
         """What was archived last, as the history says; None: nothing ever was."""
         ordered = self.recent(Kind.HISTORY_ARCHIVED, self._prevailing)
-        return newest_archived(ordered, self._origins)
+        return newest_archived(ordered, self.origins)
 
     def trim(self, *, go_on: Callable[[], bool]) -> bool:
         """Let the streams in the own Redis begin with what was archived last.
@@ -354,7 +361,7 @@ class EventStore:
             done = trim(
                 self._streams,
                 archived,
-                self._origins,
+                self.origins,
                 prevailing=self._prevailing,
                 go_on=go_on,
             )
@@ -396,6 +403,16 @@ class EventStore:
                 f"a batch of {len(drafts)} changes; the limits are 1 and "
                 f"{BATCH_EVENT_COUNT_MAX}"
             )
+        return self._change(drafts, actor, reason, expected, frozen_limit_s)
+
+    def _change(
+        self,
+        drafts: Sequence[_Draft],
+        actor: str,
+        reason: str,
+        expected: EventId | None,
+        frozen_limit_s: float,
+    ) -> list[Event]:
         self._check_hindrance()
         with self._turn():
             self._await_thaw(frozen_limit_s)
@@ -430,6 +447,28 @@ class EventStore:
         self._check_hindrance()
         with self._turn():
             return self._write([draft], actor, reason, None)[0]
+
+    def change_licence(
+        self,
+        licence_id: str,
+        document: JsonValue,
+        *,
+        installed: bool,
+        actor: str,
+        reason: str = "",
+        frozen_limit_s: float = 5.0,
+    ) -> Event:
+        """Append that the licence `document` is `installed` from now on, or is not.
+
+        Only in the prevailing stream it has an effect. Durable as by `append`.
+
+        Raises: as `append`.
+        """
+        _check_author(actor, reason)
+        kind = Kind.LICENCE_INSTALLED if installed else Kind.LICENCE_REMOVED
+        key = check_key(LICENCES + licence_id)
+        draft = _Draft(kind, key, codec.pack_value(document))
+        return self._change([draft], actor, reason, None, frozen_limit_s)[0]
 
     @property
     def unsettled(self) -> bool:
@@ -1121,7 +1160,7 @@ class EventStore:
                 self._read_on(changed, announce=True)
                 return
             known = self._beginning()
-            for origin in self._origins:
+            for origin in self.origins:
                 start = known.heads[origin].id
                 for page in read_pages(self._streams, origin, start):
                     known.fold(origin, page, known.chained(origin, page))
@@ -1168,6 +1207,8 @@ def _by_id(head: Head) -> EventId:
 def _draft(change: Change) -> _Draft:
     key = check_key(change.key)
     if isinstance(change, Put):
+        if key.startswith(LICENCES):
+            raise InvalidEntry(f"key {key!r}: a licence is installed, not put")
         return _Draft(Kind.ENTRY_PUT, key, codec.pack_value(change.value))
     return _Draft(Kind.ENTRY_DELETED, key, codec.NOTHING)
 

@@ -8,6 +8,7 @@ Keys, each with the pair's name in braces, which keep a pair in one slot of a Re
     netphone:{PAIR}:snapshot:NAME      a snapshot: a stream of its parts (`snapshot_format`)
     netphone:{PAIR}:first-digests      a hash: origin -> SHA-256 of its event 1, once archived
     netphone:{PAIR}:temporary:…        what is in the making; left-overs are removed at start
+    netphone:{PAIR}:note:NAME          a small fact of this node that changes too often for events
 
 Each stream entry has one field, `e`, with the bytes of `codec.encode`; its Redis id is the
 event's id.
@@ -40,6 +41,7 @@ from eventstore.memory import Stored
 
 PAGE_EVENT_COUNT: Final = 500
 """Events read at once; at the limit of event size a page has 34 MB."""
+NOTE_BYTES_MAX: Final = 1024
 FIELD: Final = b"e"
 _ID_MAX: Final = EventId(2**64 - 1, 2**64 - 1)
 
@@ -447,6 +449,38 @@ class Streams:
             raise StoreUnavailable(
                 f"{self._name}: {key} ends with {found}, not with {after}"
             )
+
+    # Notes: each is one string, replaced as a whole.
+
+    def note(self, name: str) -> bytes | None:
+        """What was noted as `name`; None: nothing, or what cannot have been noted.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        key = self._note(name)
+        try:
+            reply = self._call(lambda: self._client.getrange(key, 0, NOTE_BYTES_MAX))
+        except StoreRefused as error:
+            if "WRONGTYPE" in str(error):
+                return None
+            raise
+        found = cast(bytes, reply)
+        return found if 0 < len(found) <= NOTE_BYTES_MAX else None
+
+    def put_note(self, name: str, text: bytes) -> None:
+        """Note `text` as `name`, in the place of what was noted before.
+
+        Durable at the `appendfsync` level of this Redis.
+
+        Raises:
+            StoreUnavailable: Redis did not answer, or refused.
+        """
+        assert 0 < len(text) <= NOTE_BYTES_MAX, "a note is small"
+        self._call(lambda: self._client.set(self._note(name), text))
+
+    def _note(self, name: str) -> str:
+        return f"netphone:{{{self._pair}}}:note:{name}"
 
     def last(self, origin: Origin) -> Stored | None:
         """The newest entry.

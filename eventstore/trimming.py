@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from eventstore import codec, snapshots
+from eventstore.archived import Archived
 from eventstore.errors import DamagedEvent, StoreUnavailable, StreamForked
 from eventstore.event import START, EventId, Origin
 from eventstore.memory import Head, Memory, Stored, head_of
 from eventstore.mending import read_pages
-from eventstore.retention import Archived
 from eventstore.snapshot_format import SnapshotUnfit
 from eventstore.streams import Streams
 

@@ -6,7 +6,10 @@ Services import `NetPhoneNode`; operators run `python -m node`.
 from node.config import NodeConfig
 from node.errors import (
     ConfigError,
+    LicenceRefused,
     NodeError,
+    NoSeat,
+    NoSuchLicence,
     NotMaster,
     NotReplicated,
     PortInUse,
@@ -15,8 +18,10 @@ from node.errors import (
     SwitchRefused,
     SwitchRolledBack,
 )
+from node.licences import Standing, Validity
+from node.licensing import Seats
 from node.netphone_node import NetPhoneNode
-from node.notifications import Conflict, EntryChange, StateChange
+from node.notifications import Conflict, EntryChange, LicenceWarning, StateChange
 from node.resyncing import ResyncReport
 from node.roles import Role, State
 from node.switching import SwitchReport
@@ -25,7 +30,11 @@ __all__ = [
     "ConfigError",
     "Conflict",
     "EntryChange",
+    "LicenceRefused",
+    "LicenceWarning",
     "NetPhoneNode",
+    "NoSeat",
+    "NoSuchLicence",
     "NodeConfig",
     "NodeError",
     "NotMaster",
@@ -34,10 +43,13 @@ __all__ = [
     "ResyncReport",
     "ResyncRolledBack",
     "Role",
+    "Seats",
+    "Standing",
     "State",
     "StateChange",
     "SwitchFailed",
     "SwitchRefused",
     "SwitchReport",
     "SwitchRolledBack",
+    "Validity",
 ]

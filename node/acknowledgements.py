@@ -43,17 +43,18 @@ class Acknowledgements:
         if len(self._sent_s) > _UNACKNOWLEDGED_COUNT_MAX:
             del self._sent_s[next(iter(self._sent_s))]
 
-    def acknowledged(self, sequence: int, now_s: float) -> None:
-        """The peer says that this is the last one that it heard."""
+    def acknowledged(self, sequence: int, now_s: float) -> float | None:
+        """The peer says that this is the last one that it heard; when that was sent."""
         sent_s = self._sent_s.get(sequence)
         if sent_s is None:
-            return  # None yet, or one that was never sent.
+            return None  # None yet, or one that was never sent.
         # Never back: after a stall the first words answer what was sent before it.
         self.heard_s = max(sent_s, self.heard_s or sent_s)
         for earlier in [n for n in self._sent_s if n < sequence]:
             del self._sent_s[earlier]
         if sequence > self._newest:
             self._newest, self._carried_s = sequence, now_s
+        return sent_s
 
     def connected(self, now_s: float) -> None:
         """A new connection carries from now on what we send."""

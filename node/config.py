@@ -12,6 +12,7 @@ from node import config_checks as checks
 from node.addresses import Address
 from node.config_file import fields_of, in_file_terms, read_toml
 from node.errors import ConfigError
+from node.licence_grace import DAY_S
 from node.roles import Role
 
 
@@ -153,9 +154,27 @@ class NodeConfig:
     Stored password digests hold for one realm only: changing it locks every phone out.
     """
 
+    vendor_key: str | None = attrs.field(
+        default=None, repr=False, validator=checks.is_public_key
+    )
+    """Ed25519 public key in PEM of the vendor of licences.
+
+    None: signatures cannot be checked, and licences without one are accepted.
+    """
+    grace_days: float = attrs.field(default=28.0, validator=checks.is_grace_days)
+    """On the standby, licences become invalid when the master was not reached for so long.
+
+    In days, 28 at most; a fraction of a day may be given.
+    """
+
     def __attrs_post_init__(self) -> None:
         for problem in _relations_broken(self):
             raise ConfigError(problem)
+
+    @property
+    def grace_s(self) -> float:
+        """`grace_days` in seconds."""
+        return self.grace_days * DAY_S
 
     @property
     def witness_ask_again_s(self) -> float | None:

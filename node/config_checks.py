@@ -13,12 +13,14 @@ from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 
+from eventstore import KeyRefused, PublicKey
 from node.addresses import Address
 from node.errors import ConfigError
 from node.roles import Role
 
 SECONDS_MIN = 0.01
 SECONDS_MAX = 3600.0
+GRACE_DAYS_MIN, GRACE_DAYS_MAX = 0.00001, 28.0
 SECRET_CHARACTERS_MIN = 16
 COMMAND_WORDS_MAX = 64
 ADDRESSES_MAX = 8
@@ -109,6 +111,19 @@ def is_takeover_count(_: object, field: Field, value: object) -> None:
         )
 
 
+def is_grace_days(_: object, field: Field, value: object) -> None:
+    """Validate a number of days, fractions among them."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigError(
+            f"{field.name} is {shown(value)} ({type(value).__name__}), not a number of days"
+        )
+    if not GRACE_DAYS_MIN <= value <= GRACE_DAYS_MAX:
+        raise ConfigError(
+            f"{field.name} is {shown(value)}, not between {GRACE_DAYS_MIN:f} and "
+            f"{GRACE_DAYS_MAX:g} days"
+        )
+
+
 def is_address_list(_: object, field: Field, value: object) -> None:
     """Validate a tuple of `host:port`; it may be empty."""
     if not isinstance(value, tuple) or len(value) > ADDRESSES_MAX:
@@ -154,6 +169,16 @@ def is_password(_: object, field: Field, value: object) -> None:
     """Validate a password for Redis, or None."""
     if value is not None and (not isinstance(value, str) or not value):
         raise ConfigError(f"{field.name} is not a string of at least one character")
+
+
+def is_public_key(_: object, field: Field, value: object) -> None:
+    """Validate an Ed25519 public key in PEM, or None."""
+    if value is None:
+        return
+    try:
+        PublicKey.from_pem(_text(field, value, show=False).encode(errors="replace"))
+    except KeyRefused as error:
+        raise ConfigError(f"{field.name} cannot be used: {error}") from None
 
 
 def is_redis_url(_: object, field: Field, value: object) -> None:

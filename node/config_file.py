@@ -12,6 +12,7 @@ from typing import Any
 
 import attrs
 
+from eventstore import KEY_FILE_BYTES_MAX
 from node.config_checks import shown
 from node.errors import ConfigError
 from node.roles import Role
@@ -28,7 +29,9 @@ class _Form(Enum):
     TEXT = "a string like"
     ROLE = "a role like"
     SECONDS = "a number of seconds like"
+    DAYS = "a number of days like"
     SECRET_FILE = "the name of a file like"  # noqa: S105
+    KEY_FILE = "the name of a key file like"
     COUNT = "a whole number like"
     LIST = "a list of strings like"
 
@@ -81,7 +84,9 @@ _KNOBS = {
     "on_active": _Knob("hooks.on_active", _Form.LIST, '["/etc/take-address"]'),
     "on_passive": _Knob("hooks.on_passive", _Form.LIST, '["/etc/drop-address"]'),
     "hook_deadline_s": _Knob("hooks.deadline_s", _SECONDS, "3.0"),
+    "grace_days": _Knob("licences.grace_days", _Form.DAYS, "28.0"),
     "realm": _Knob("telephony.realm", _TEXT, '"office"'),
+    "vendor_key": _Knob("licences.vendor_key_file", _Form.KEY_FILE, '"vendor.pub"'),
 }
 _PATHS = {knob.path for knob in _KNOBS.values()}
 _SECTIONS = {path.partition(".")[0] for path in _PATHS}
@@ -188,6 +193,8 @@ def _field_value(knob: _Knob, value: object, directory: Path) -> object:
     match knob.form:
         case _Form.SECRET_FILE:
             return _secret(knob, str(value), directory)
+        case _Form.KEY_FILE:
+            return _public_key(knob, str(value), directory)
         case _Form.ROLE:
             return _role(knob, str(value))
         case _:
@@ -196,7 +203,7 @@ def _field_value(knob: _Knob, value: object, directory: Path) -> object:
 
 def _has_form(form: _Form, value: object) -> bool:
     match form:
-        case _Form.SECONDS:
+        case _Form.SECONDS | _Form.DAYS:
             return isinstance(value, int | float) and not isinstance(value, bool)
         case _Form.COUNT:
             return type(value) is int
@@ -211,6 +218,14 @@ def _secret(knob: _Knob, name: str, directory: Path) -> str:
         return read_secret(directory / name)
     except ConfigError as error:
         raise ConfigError(f"{knob.path}: {error}") from None
+
+
+def _public_key(knob: _Knob, name: str, directory: Path) -> str:
+    try:
+        data = read_limited(directory / name, KEY_FILE_BYTES_MAX)
+    except ConfigError as error:
+        raise ConfigError(f"{knob.path}: {error}") from None
+    return data.decode(errors="replace")
 
 
 def _role(knob: _Knob, name: str) -> Role:

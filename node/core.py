@@ -185,6 +185,11 @@ class Core:
         self.detector = FailureDetector(
             config.heartbeat_interval_s, config.peer_lost_after_s, counted_from_s=now_s
         )
+        self.contact_s: float | None = None
+        """When the peer was there for sure, last: what it answered was sent then. None: never.
+
+        A claim is no such proof (S18), nor are words that something on the way held back.
+        """
         self._gate = TakeoverGate(
             hold_off_s=config.takeover_hold_off_s,
             per_hour_max=config.takeovers_per_hour_max,
@@ -763,7 +768,10 @@ class Core:
         if not self._is_news(heartbeat.sequence):
             return  # A hello that was said after it was faster, on another connection.
         self.peer = heartbeat
-        self._acknowledgements.acknowledged(heartbeat.heard_sequence, now_s)
+        answered = heartbeat.heard_sequence
+        answered_s = self._acknowledgements.acknowledged(answered, now_s)
+        if answered_s is not None:
+            self.contact_s = answered_s
         self._peer_state_from_s = now_s - heartbeat.state_age_ms / 1000
         self._effects.append(PeerSpoke(heartbeat))
         self._compare(heartbeat)

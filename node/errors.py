@@ -8,6 +8,9 @@ NodeError
 ├── SwitchRolledBack      nothing changed; order the switch again
 ├── SwitchFailed          look which node serves now, and why
 ├── ResyncRolledBack      nothing changed; clear the cause, then order it again
+├── LicenceRefused        correct the reasons, or install another licence
+├── NoSuchLicence         list the licences again
+├── NoSeat                install a licence, or let a user log off
 ├── NotReplicated         stored here; look at the peer, do not store it again
 └── LinkProtocolError     bytes on the link that must not be there
     ├── LocalProtocolError     our own mistake: a bug to report
@@ -61,6 +64,27 @@ class SwitchFailed(NodeError):
 
 class ResyncRolledBack(NodeError):
     """A resync could not be ended: this node's data are as before."""
+
+
+class LicenceRefused(NodeError):
+    """A licence must not be installed; nothing was stored.
+
+    Attributes:
+        reasons: all of them, at least one.
+    """
+
+    def __init__(self, reasons: tuple[str, ...]) -> None:
+        assert reasons, "a refusal gives its reasons"
+        super().__init__("; ".join(reasons))
+        self.reasons = reasons
+
+
+class NoSuchLicence(NodeError):
+    """No licence of this id is installed."""
+
+
+class NoSeat(NodeError):
+    """No valid licence, or no free seat: this user cannot log on. The message says which."""
 
 
 class NotReplicated(NodeError):

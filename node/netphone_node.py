@@ -5,12 +5,14 @@ from __future__ import annotations
 import builtins
 import logging
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from itertools import islice
 from random import SystemRandom
 from types import TracebackType
 from typing import TYPE_CHECKING
+
+import attrs
 
 from eventstore import (
     FOLD_VERSION,
@@ -18,6 +20,7 @@ from eventstore import (
     START,
     Archive,
     ArchivedEvent,
+    Blame,
     Change,
     Delete,
     Entry,
@@ -25,23 +28,33 @@ from eventstore import (
     EventId,
     EventStore,
     EventStoreError,
+    Explanation,
     Filter,
     JsonValue,
     Kind,
     Loss,
     Origin,
     Put,
+    Replayed,
     Replication,
     Replicator,
+    Source,
     Stored,
     StoreUnavailable,
     Streams,
     Suitability,
+    Until,
+    Verification,
+    VerifyReport,
+    Watch,
     connect,
     display_url,
     read_archived,
+    read_blame,
+    read_explanation,
     read_history,
     read_stored,
+    replay,
 )
 from node.clock import Clock, SystemClock, iso_utc
 from node.config import NodeConfig
@@ -49,9 +62,18 @@ from node.conflicts import Conflicts
 from node.core import Core, Facts
 from node.errors import NotReplicated
 from node.health import Health
+from node.licence_watch import GraceView, LicenceWatch, readings
+from node.licences import Validity
+from node.licensing import Licensing, Seats
 from node.link_messages import Head
 from node.link_protocol import Identity
-from node.notifications import Conflict, EntryChange, Listeners, StateChange
+from node.notifications import (
+    Conflict,
+    EntryChange,
+    LicenceWarning,
+    Listeners,
+    StateChange,
+)
 from node.resyncing import Resyncing, ResyncReport
 from node.roles import Role, State
 from node.runtime import Announce, Ask, Observed, Runtime
@@ -62,6 +84,7 @@ from node.status import Sources, status_of
 from node.switching import Switching, SwitchReport, When, active_role
 from node.takeover_pause import PAUSE_S_MAX
 from node.trimming import Trimming
+from node.verifying import StoredHeads, Verifying, VerifyPage
 from node.version import VERSION
 
 if TYPE_CHECKING:
@@ -74,6 +97,11 @@ _READER_TIMEOUT_S = 2.5
 """Longer than one blocking read of the replicator."""
 _PROBE_TIMEOUT_S = 1.0
 _STOP_LIMIT_S = 5.0
+_ORIGINS = {
+    "prevailing": Origin(Role.MASTER.value),
+    "other": Origin(Role.STANDBY.value),
+}
+"""Whose changes prevail, and whose do not."""
 
 
 class NetPhoneNode:
@@ -115,7 +143,21 @@ class NetPhoneNode:
         )
         self._snapshotting = Snapshotting(self._store)
         self._trimming = Trimming(self._store)
+        self._licensing = Licensing(
+            config,
+            store=self._store,
+            clock=self._clock,
+            grace_over=lambda: self.grace_view().grace_over,
+        )
         self._conflicts = Conflicts(self._store, self._streams)
+        self._verifying = Verifying(
+            pair=config.pair,
+            role=config.role,
+            store=self._store,
+            streams=self._streams,
+            connect_to_peers=lambda: self._connect_to_peers(_REDIS_TIMEOUT_S),
+            view=lambda: self._runtime.view,
+        )
         self._replication = Replication(
             self._store,
             self._connect_to_peers(_READER_TIMEOUT_S),
@@ -153,6 +195,16 @@ class NetPhoneNode:
             view=lambda: self._runtime.view,
             announce=lambda: self._runtime.post(Announce()),
             clock=self._clock,
+        )
+        self._grace = LicenceWatch(
+            config,
+            store=self._store,
+            streams=self._streams,
+            read=readings(self._clock, self._instance),
+            instance=self._instance,
+            contact_s=lambda: self._runtime.view.contact_s,
+            hand_in=self._shells.bookkeeping.hand_in,
+            warn=self._listeners.licences_warned,
         )
         core = Core(
             config,
@@ -194,6 +246,7 @@ class NetPhoneNode:
             # the first one.
             link.listen()
             self._get_lost_events_back()
+            self._grace.open()
             self._open_stream()
             self._snapshotting.start()
             undo.callback(self._snapshotting.stop, _STOP_LIMIT_S)
@@ -207,6 +260,8 @@ class NetPhoneNode:
             undo.callback(self._health.stop)
             self._runtime.start()
             undo.callback(self._runtime.stop, _STOP_LIMIT_S)
+            self._grace.start()
+            undo.callback(self._grace.stop, _STOP_LIMIT_S)
             if http is not None:
                 http.start()
             self._started = True
@@ -281,6 +336,7 @@ class NetPhoneNode:
             "version": VERSION,
             "baseline": self._resyncing.baseline() or VERSION,
             "knew": {origin: str(head.id) for origin, head in snapshot.heads.items()},
+            **self._grace.at_start(),
         }
         actor = f"{self.config.role} node"
         self._store.record(Kind.STREAM_OPENED, value, actor=actor, reason="started")
@@ -323,6 +379,10 @@ class NetPhoneNode:
                 both_active=self._shells.both_active_events(),
                 health=self._health.summary(),
                 durability=self._durability,
+                licences={
+                    **self._licensing.status(),
+                    **attrs.asdict(self.grace_view()),
+                },
                 switch=self._switching.view(view.switch_step, view.waiting_for_calls),
                 calls=self._calls,
                 counts=self._counts,
@@ -330,6 +390,10 @@ class NetPhoneNode:
                 not_ready=self.is_ready()[1],
             )
         )
+
+    def grace_view(self) -> GraceView:
+        """Whether licences lapsed here because the master was away for too long (L2)."""
+        return self._grace.view()
 
     def is_live(self) -> bool:
         """Whether the decision loop turns."""
@@ -460,6 +524,11 @@ class NetPhoneNode:
 
     # History.
 
+    @property
+    def source(self) -> Source:
+        """Both streams in the local Redis, to be read by what `eventstore` offers."""
+        return self._streams
+
     def history(
         self,
         *,
@@ -467,6 +536,7 @@ class NetPhoneNode:
         prefix: str | None = None,
         actor: str | None = None,
         origin: Origin | None = None,
+        kinds: Collection[str] | None = None,
         since_ns: int | None = None,
         until_ns: int | None = None,
         after: Mapping[Origin, EventId] | None = None,
@@ -475,7 +545,8 @@ class NetPhoneNode:
         """At most `limit` events of both nodes, causes before effects, in constant memory.
 
         `since_ns` (inclusive) and `until_ns` (exclusive) are nanoseconds since 1970 by the
-        clock of the node that made the event. `after` goes on behind these ids.
+        clock of the node that made the event. `after` goes on behind these ids. What each
+        entry was before: `eventstore.read_history_lines` over `source`.
 
         Raises:
             StoreUnavailable, DamagedEvent: while iterating.
@@ -485,6 +556,7 @@ class NetPhoneNode:
             prefix=prefix,
             actor=actor,
             origin=origin,
+            kinds=kinds,
             since_ns=since_ns,
             until_ns=until_ns,
         )
@@ -536,6 +608,7 @@ class NetPhoneNode:
         prefix: str | None = None,
         actor: str | None = None,
         origin: Origin | None = None,
+        kinds: Collection[str] | None = None,
         since_ns: int | None = None,
         until_ns: int | None = None,
         after: tuple[str, EventId] | None = None,
@@ -553,10 +626,50 @@ class NetPhoneNode:
             prefix=prefix,
             actor=actor,
             origin=origin,
+            kinds=kinds,
             since_ns=since_ns,
             until_ns=until_ns,
         )
         return islice(read_archived(self._streams, wanted, after), limit)
+
+    # Licences.
+
+    def licences(self) -> Validity:
+        """The licences that are installed, and what they are worth now."""
+        return self._licensing.validity()
+
+    def install_licence(
+        self, document: JsonValue, *, actor: str, reason: str = ""
+    ) -> Event:
+        """Install a licence, a JSON object as its vendor issued it; durable as by `put`.
+
+        Only the master takes it (L1). One of the same id is replaced if this one was issued
+        later. One that begins later is not valid until then.
+
+        Raises:
+            NotMaster: this is the standby.
+            InvalidLicence: a field is wrong; the message names all that are.
+            LicenceRefused: expired, forged, for another product, or not newer.
+            StoreUnavailable, WritesFrozen, SecondWriter, StreamForked: as by `put`.
+        """
+        self._check_started()
+        return self._licensing.install(document, actor=actor, reason=reason)
+
+    def remove_licence(self, licence_id: str, *, actor: str, reason: str = "") -> Event:
+        """Remove a licence; users that are logged on stay.
+
+        Raises:
+            NotMaster: this is the standby.
+            NoSuchLicence: no such licence is installed.
+            StoreUnavailable, WritesFrozen, SecondWriter, StreamForked: as by `put`.
+        """
+        self._check_started()
+        return self._licensing.remove(licence_id, actor=actor, reason=reason)
+
+    @property
+    def seats(self) -> Seats:
+        """Seats of users that are logged on here: a service takes and releases them."""
+        return self._licensing.seats
 
     def stored(
         self,
@@ -579,6 +692,93 @@ class NetPhoneNode:
             StoreUnavailable, DamagedEvent.
         """
         return self._streams.archives()
+
+    # Verification.
+
+    def verify(
+        self,
+        *,
+        compare: bool = True,
+        archives: bool = True,
+        watch: Callable[[Verification], None] = lambda _: None,
+    ) -> VerifyReport:
+        """Verify hash chains and vectors, and with `compare` both Redis against each other.
+
+        In constant memory; about a minute for a million events. `watch` is told after every
+        few thousand events; what it raises ends the walk. Where the peer's Redis does not
+        answer, `problem` of the report says so.
+
+        Raises:
+            StoreUnavailable, UnsuitableStore: a Redis stopped answering.
+        """
+        return self._verifying.report(compare=compare, archives=archives, watch=watch)
+
+    def verify_page(
+        self, after: Verification | None, *, compare: bool, archives: bool
+    ) -> VerifyPage:
+        """A part of `verify`, behind `after`; None: the first one.
+
+        Raises: as `verify`.
+        """
+        return self._verifying.page(after, compare=compare, archives=archives)
+
+    def stored_heads(
+        self, at: Sequence[tuple[Origin, EventId]] = (), *, compare: bool = True
+    ) -> StoredHeads:
+        """Where the streams end in the own Redis, and the digests of events in each copy.
+
+        Raises: as `verify`.
+        """
+        return self._verifying.heads(at, compare=compare)
+
+    # The past.
+
+    def replay(
+        self,
+        until: Until = None,
+        *,
+        key: str | None = None,
+        prefix: str | None = None,
+        watch: Watch | None = None,
+    ) -> Replayed:
+        """The entries as they were at `until`, folded from the events; calls nobody back.
+
+        `until`: a time in nanoseconds since 1970 by the clocks of the writers, a vector, or
+        None for now; see `eventstore.replay`. `eventstore.diff` compares two. `watch` is told
+        how many events are read next; what it raises ends the walk.
+
+        Raises:
+            NoSuchPoint: `until` is a vector that no node can have had.
+            StoreUnavailable, DamagedEvent: the events could not be read.
+        """
+        return replay(
+            self._streams, until, key=key, prefix=prefix, watch=watch, **_ORIGINS
+        )
+
+    def blame(
+        self,
+        key: str,
+        until: Until = None,
+        *,
+        limit: int = 1000,
+        watch: Watch | None = None,
+    ) -> Blame:
+        """The newest `limit` changes that were the value of `key`: who, from what to what.
+
+        Raises: as `replay`.
+        """
+        return read_blame(
+            self._streams, key, until, limit=limit, watch=watch, **_ORIGINS
+        )
+
+    def explain(
+        self, key: str, until: Until = None, *, watch: Watch | None = None
+    ) -> Explanation:
+        """Which events compete for `key`, and why which one stands.
+
+        Raises: as `replay`.
+        """
+        return read_explanation(self._streams, key, until, watch=watch, **_ORIGINS)
 
     # Orders.
 
@@ -697,6 +897,13 @@ class NetPhoneNode:
         """Call `callback` for each change that a concurrent one overrode."""
         self._listeners.on_conflict(callback)
 
+    def on_licence_warning(self, callback: Callable[[LicenceWarning], object]) -> None:
+        """Call `callback` on the standby before licences lapse, when they do, and after (L2).
+
+        Each warning comes once for each absence of the master, over restarts too.
+        """
+        self._listeners.on_licence_warning(callback)
+
     def add_health_check(self, name: str, check: Callable[[], object]) -> None:
         """Ask `check` once per interval: None or True is well, all else is not.
 
@@ -769,6 +976,7 @@ class NetPhoneNode:
             self._store.check()
         finally:
             self._note_readiness()
+            self._licensing.note_changes()
         self._shells.bookkeeping.retry()
         self._snapshotting.look()
         self._trimming.look()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 import attrs
@@ -53,10 +53,22 @@ class Conflict:
     loser: Event
 
 
-class Listeners:
-    """Callbacks for changes of entries; each in a thread of its own, in order.
+@attrs.frozen
+class LicenceWarning:
+    """The master was not reached for long, or is reached again (L2); on the standby only."""
 
-    A callback that falls behind by a whole queue misses changes; they are counted.
+    valid: bool
+    """Whether licences hold here, as far as the master's absence is concerned."""
+    days_left: float
+    """How long they still will, if the master stays away; 0: they do not."""
+    text: str
+    """The same in words, as in the log."""
+
+
+class Listeners:
+    """Callbacks for what happens; each in a thread of its own, in order.
+
+    A callback that falls behind by a whole queue misses something; that is counted.
     """
 
     def __init__(self, counts: Counts) -> None:
@@ -64,11 +76,14 @@ class Listeners:
         self._started = False
         self._on_change: list[tuple[Worker, Callable[[EntryChange], object]]] = []
         self._on_conflict: list[tuple[Worker, Callable[[Conflict], object]]] = []
+        self._on_licence_warning: list[
+            tuple[Worker, Callable[[LicenceWarning], object]]
+        ] = []
 
     def start(self) -> None:
         """Begin to call; what is registered later is called from then on."""
         self._started = True
-        for worker, _ in (*self._on_change, *self._on_conflict):
+        for worker in self._workers():
             worker.start()
 
     def on_change(self, function: Callable[[EntryChange], object]) -> None:
@@ -76,6 +91,14 @@ class Listeners:
 
     def on_conflict(self, function: Callable[[Conflict], object]) -> None:
         self._on_conflict.append((self._worker(), function))
+
+    def on_licence_warning(self, function: Callable[[LicenceWarning], object]) -> None:
+        self._on_licence_warning.append((self._worker(), function))
+
+    def licences_warned(self, warning: LicenceWarning) -> None:
+        """Tell everybody; returns at once."""
+        for worker, listener in self._on_licence_warning:
+            self._submit(worker, partial(listener, warning))
 
     def folded(self, event: Event, folded: Folded | None) -> None:
         """Tell everybody; returns at once."""
@@ -91,8 +114,16 @@ class Listeners:
                 self._submit(worker, partial(told, conflict))
 
     def stop(self) -> None:
-        for worker, _ in (*self._on_change, *self._on_conflict):
+        for worker in self._workers():
             worker.stop(limit_s=0.0)
+
+    def _workers(self) -> Iterator[Worker]:
+        for worker, _ in self._on_change:
+            yield worker
+        for worker, _ in self._on_conflict:
+            yield worker
+        for worker, _ in self._on_licence_warning:
+            yield worker
 
     def _worker(self) -> Worker:
         worker = Worker("listener")

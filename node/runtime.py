@@ -94,6 +94,8 @@ class View:
     connected: bool = False
     hears_us: bool = False
     heard_s: float | None = None
+    contact_s: float | None = None
+    """See `Core`."""
     peer: Heartbeat | None = None
     problem: str | None = None
     divergence: str | None = None
@@ -304,6 +306,7 @@ class Runtime:
             connected=core.is_connected(now_s),
             hears_us=core.is_heard_by_peer(now_s),
             heard_s=core.detector.heard_s,
+            contact_s=core.contact_s,
             peer=core.peer,
             problem=core.problem,
             divergence=core.divergence,

@@ -40,6 +40,8 @@ class Sources:
     pause: TakeoverPause
     both_active: Sequence[Event]
     """Every time that both nodes were active, oldest first."""
+    licences: Mapping[str, object]
+    """See `Licensing.status` and `GraceView`."""
     health: Mapping[str, str]
     durability: Suitability
     switch: Mapping[str, object] | None
@@ -67,6 +69,7 @@ def status_of(sources: Sources) -> dict[str, object]:
         "replication": _replication(sources),
         "takeover": _takeover(sources),
         "both_active": _both_active(sources),
+        "licences": dict(sources.licences),
         "hand_over_problem": sources.view.unserved,
         "health": dict(sources.health),
         "durability": {

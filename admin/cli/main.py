@@ -23,10 +23,13 @@ from admin.cli import (
     history_command,
     import_command,
     key_commands,
+    licence_commands,
+    past_commands,
     replication_commands,
     status_commands,
     switch_command,
     takeover_commands,
+    verify_command,
 )
 from admin.cli.global_options import options_first
 from admin.cli.output import Output, OutputClosed
@@ -48,6 +51,8 @@ Examples:
   python -m admin import extensions.csv --dry-run
   python -m admin export backup.jsonl
   python -m admin history --key users/alice
+  python -m admin licence install licence.json
+  python -m admin replay --until 2026-01-31T10:00 --json > then.jsonl
 
 The options below work before and after the command. The token comes from --token-file (a
 file only you can read) or from NETPHONE_TOKEN.
@@ -74,7 +79,10 @@ replication_commands.add_to(app)
 history_command.add_to(app)
 conflicts_commands.add_to(app)
 key_commands.add_to(app)
+licence_commands.add_to(app)
 audit_commands.add_to(app)
+verify_command.add_to(app)
+past_commands.add_to(app)
 
 _COMMAND_LINE_PROBLEM: type[Exception] = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
@@ -119,6 +127,7 @@ def main(
     stdout: TextIO | None = None,
     stderr: TextIO | None = None,
     sleep: Callable[[float], None] = time.sleep,
+    now_ns: Callable[[], int] = time.time_ns,  # noqa: TID251 - no decision of a node
     transport: httpx.BaseTransport | None = None,
 ) -> int:
     """Run one command and return its exit code; never raises, never shows a traceback.
@@ -131,6 +140,7 @@ def main(
         stdout=stdout or sys.stdout,
         stderr=stderr or sys.stderr,
         sleep=sleep,
+        now_ns=now_ns,
         transport=transport,
     )
     for stream in (world.stdout, world.stderr):

@@ -9,7 +9,10 @@ must not be able to steer a terminal.
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
+import os
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TextIO
 
@@ -40,6 +43,8 @@ class Output:
         self._stderr = stderr
         self.is_terminal = stdout.isatty() and not json
         self.stderr_is_terminal = stderr.isatty()
+        self.shows_at_once = _is_followed(stdout)
+        """Whether results may show on a terminal while they are written."""
 
     def line(self, text: str) -> None:
         """Write a line of results, at once.
@@ -49,6 +54,10 @@ class Output:
             AdminError: it cannot be written, such as on a full disk.
         """
         self._write(plain(text) + "\n")
+
+    def verbatim(self, text: str) -> None:
+        """Write `text` as it is: it has its line end, and nothing that steers a terminal."""
+        self._write(text)
 
     def record(self, value: object, *, indent: int | None = None) -> None:
         """Write `value` as one line of JSON, or indented for people."""
@@ -128,6 +137,15 @@ class Output:
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise AdminError(f"cannot write to standard output: {reason}") from error
+
+
+def _is_followed(stdout: TextIO) -> bool:
+    try:
+        mode = os.fstat(stdout.fileno()).st_mode
+    except io.UnsupportedOperation:
+        return stdout.isatty()  # It is no file at all.
+    # Behind a pipe there may be `grep` or `less`, which write to the terminal.
+    return stdout.isatty() or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
 def _column_widths(rows: Sequence[Sequence[str]], limit: int) -> list[int] | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import math
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO, TextIO
@@ -35,7 +34,7 @@ class World:
     stderr: TextIO
     sleep: Callable[[float], None]
     """Waits so many seconds."""
-    now_ns: Callable[[], int] = time.time_ns  # noqa: TID251 - for people, never for order
+    now_ns: Callable[[], int]
     """The wall clock, in nanoseconds since 1970."""
     transport: httpx.BaseTransport | None
     """Carries requests instead of the network; None: the network."""
@@ -82,25 +81,26 @@ class Session:
         """Who acts, for what is made without a node."""
         return self.actor or _login_name() or "unknown"
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, bytes_max: int = INPUT_BYTES_MAX) -> bytes:
         """The bytes of the file `name`, or of standard input for `-`.
 
         Raises:
-            UsageProblem: it cannot be read, or is over `INPUT_BYTES_MAX`.
+            UsageProblem: it cannot be read, or is over `bytes_max`.
         """
         try:
             if name == "-":
-                data = self.world.stdin.read(INPUT_BYTES_MAX + 1)
+                data = self.world.stdin.read(bytes_max + 1)
             else:
                 with Path(name).open("rb") as file:
-                    data = file.read(INPUT_BYTES_MAX + 1)
+                    data = file.read(bytes_max + 1)
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise UsageProblem(f"cannot read {name}: {reason}") from error
-        if len(data) > INPUT_BYTES_MAX:
-            raise UsageProblem(
-                f"{name} is over the limit of {INPUT_BYTES_MAX // 2**20} MiB; split it"
-            )
+        if len(data) > bytes_max:
+            limit = f"{bytes_max // 2**10} KiB"
+            if bytes_max == INPUT_BYTES_MAX:
+                limit = f"{bytes_max // 2**20} MiB; split it"
+            raise UsageProblem(f"{name} is over the limit of {limit}")
         return data
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from admin.cli.output import plain
+from admin.licence_replies import LicenceTotals
 from admin.replies import Peer, Replication, Status, SwitchProgress, Takeover
 
 _LABEL_WIDTH = 13
@@ -25,6 +26,7 @@ def status_lines(status: Status) -> list[Text]:
         *(_line(f"{k} health", v, bad=v != "ok") for k, v in status.health.items()),
         _line("durability", _durability_text(status), bad=status.appendonly is False),
         *_callback_lines(status),
+        *_licence_lines(status.licences),
         _line("calls", str(status.call_count)),
         _entries_line(status),
         _line("realm", status.realm or "not known"),
@@ -173,6 +175,12 @@ def _switch_text(switch: SwitchProgress) -> str:
 def calls_text(count: int) -> str:
     """`1 call`, `2 calls`."""
     return f"{count} call" if count == 1 else f"{count} calls"
+
+
+def _licence_lines(licences: LicenceTotals | None) -> list[Text]:
+    if licences is None:
+        return []
+    return [_line("licences", licences.text, bad=not licences.valid)]
 
 
 def _yes_no(flag: bool | None) -> str:

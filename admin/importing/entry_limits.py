@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from admin.json_text import JsonValue
 
+LICENCES = "licences/"
 KEY_BYTES_MAX = 256
 VALUE_BYTES_MAX = 64 * 1024
 """Limit of a packed value (msgpack), in bytes."""
@@ -27,6 +28,8 @@ def check_entry(key: str, value: JsonValue) -> None:
         OverLimit: it would be refused; the message gives the limit.
     """
     check_key(key)
+    if key.startswith(LICENCES):
+        raise OverLimit(f"the key {key!r}: a licence is installed, not put")
     size = _packed_bytes(value, 0)
     if size > VALUE_BYTES_MAX:
         raise OverLimit(

@@ -10,13 +10,17 @@ from node.http_api.entries import entries
 from node.http_api.events import events
 from node.http_api.history import history
 from node.http_api.lanes import Lanes
+from node.http_api.licences import licences
 from node.http_api.limits import Limits
 from node.http_api.metrics import metrics
 from node.http_api.operation import operation
+from node.http_api.past import past
 from node.http_api.probes import probes
 from node.http_api.refusals import FORESEEN, answer
 from node.http_api.request_values import refuse_unknown_parameters
 from node.http_api.served_node import ServedNode
+from node.http_api.stored import stored
+from node.http_api.verify import verify
 from node.version import VERSION
 
 _ABOUT = """One node of a pair of telephone servers.
@@ -47,8 +51,12 @@ def create_app(node: ServedNode, config: NodeConfig, limits: Limits) -> FastAPI:
     app.include_router(metrics(node), dependencies=closed)
     app.include_router(entries(node, lanes), dependencies=closed)
     app.include_router(history(node, lanes), dependencies=closed)
+    app.include_router(stored(node, lanes), dependencies=closed)
     app.include_router(events(node, lanes), dependencies=closed)
+    app.include_router(verify(node, lanes), dependencies=closed)
     app.include_router(conflicts(node, lanes), dependencies=closed)
+    app.include_router(licences(node, lanes), dependencies=closed)
+    app.include_router(past(node, lanes), dependencies=closed)
     for error in FORESEEN:
         app.add_exception_handler(error, answer)
     tokens = Tokens(read=config.read_token, change=config.change_token)

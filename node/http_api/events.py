@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Iterator
+from itertools import islice
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -75,6 +76,9 @@ def _page(found: Iterator[Stored], limit: int, bytes_max: int) -> bytes:
         last, blob = stored
         return encode({"id": str(last), "stored": base64.b64encode(blob).decode()})
 
-    page = first_page(found, encoded, limit=limit, bytes_max=bytes_max)
-    following = encode(str(last) if page.more else None)
+    # One more event, to see whether there is one, would cost another page from Redis.
+    kept = islice(found, limit)
+    page = first_page(kept, encoded, limit=limit, bytes_max=bytes_max)
+    more = page.more or len(page.encoded) == limit
+    following = encode(str(last) if more else None)
     return b'{"events":[%s],"next":%s}' % (b",".join(page.encoded), following)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import attrs
 from fastapi import APIRouter, Query, Request
+from pydantic import Field
 
 from eventstore import ArchivedEvent, Event, EventId, Origin
 from node.http_api.lanes import Lanes
@@ -24,6 +25,8 @@ from node.http_api.strict_json import encode
 from node.roles import Role
 
 PAGE_EVENT_COUNT_MAX = 10_000
+_KIND_COUNT_MAX = 20
+_KIND_LENGTH_MAX = 64
 _STANDBY = Origin(Role.STANDBY.value)
 """Only its changes can lose."""
 _TIME = "ISO 8601 (UTC where no zone is named) or milliseconds since 1970."
@@ -46,6 +49,10 @@ def history(node: ServedNode, lanes: Lanes) -> APIRouter:
         until: Annotated[str | None, Query(description=f"Before: {_TIME}")] = None,
         actor: str | None = None,
         origin: OriginName | None = None,
+        kind: Annotated[
+            list[Annotated[str, Field(max_length=_KIND_LENGTH_MAX)]],
+            Query(description="One of these kinds.", max_length=_KIND_COUNT_MAX),
+        ] = [],  # noqa: B006 - it is only read
         after: Annotated[str | None, Query(description="`next` of a page.")] = None,
         limit: Annotated[int, Query(ge=1, le=PAGE_EVENT_COUNT_MAX)] = 1000,
         archived: Annotated[
@@ -59,6 +66,7 @@ def history(node: ServedNode, lanes: Lanes) -> APIRouter:
             "until_ns": parse_time_ns("until", until),
             "actor": actor,
             "origin": None if origin is None else Origin(origin),
+            "kinds": frozenset(kind) or None,
             "limit": limit + 1,  # One more tells whether there is a next page.
         }
         size = _Size(limit, lanes.limits.page_bytes_max)

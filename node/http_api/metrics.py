@@ -271,6 +271,33 @@ _TOLD = (
         "How often both nodes were active, as far as it is remembered.",
         "both_active.count",
     ),
+    # Licences.
+    _Told(
+        "netphone_licences_valid",
+        "Whether licences are valid, so that users may log on.",
+        "licences.valid",
+    ),
+    _Told(
+        "netphone_licences_ends_in_days",
+        "Whole days until the first valid licence ends.",
+        "licences.ends_in_days",
+    ),
+    _Told("netphone_licence_seats", "Users that may be logged on.", "licences.seats"),
+    _Told(
+        "netphone_licence_seats_in_use",
+        "Users that are logged on here.",
+        "licences.in_use",
+    ),
+    _Told(
+        "netphone_licences_grace_over",
+        "Whether licences are invalid here because the master was away for too long.",
+        "licences.grace_over",
+    ),
+    _Told(
+        "netphone_licences_grace_days_left",
+        "How long licences hold on the standby if the master stays away.",
+        "licences.grace_days_left",
+    ),
     # Callbacks and hooks.
     _Told(
         "netphone_callbacks_failed_total",

@@ -16,13 +16,17 @@ from eventstore import (
     EntryChanged,
     EventStoreError,
     InvalidEntry,
+    InvalidLicence,
     NoSuchConflict,
     NoSuchEntry,
+    NoSuchPoint,
     ResyncRefused,
     WritesFrozen,
 )
 from node.errors import (
+    LicenceRefused,
     NodeError,
+    NoSuchLicence,
     NotMaster,
     NotReplicated,
     ResyncRolledBack,
@@ -60,7 +64,7 @@ class ErrorReply(BaseModel):
     error: str = Field(description="What is wrong, in one line for people.")
     code: str = Field(description="What is wrong, for programs.")
     reasons: list[str] | None = Field(
-        None, description="Every failed pre-check of a refused switch or resync."
+        None, description="Every reason why a switch, resync or licence is refused."
     )
     id: str | None = Field(
         None, description="`entry-changed`: the id now; `not-replicated`: stored as."
@@ -124,10 +128,16 @@ def of_error(error: Exception) -> Refusal:
             return _of_routing(error)
         case InvalidEntry():
             return Refusal(422, "invalid-entry", text)
+        case InvalidLicence():
+            return Refusal(422, "invalid-licence", text)
+        case NoSuchLicence():
+            return Refusal(404, "no-such-licence", text)
         case NoSuchEntry():
             return Refusal(404, "no-such-entry", text)
         case NoSuchConflict():
             return Refusal(404, "no-such-conflict", text)
+        case NoSuchPoint():
+            return Refusal(404, "no-such-point", text)
         case EntryChanged():
             return Refusal(409, "entry-changed", text, id=error.current)
         case WritesFrozen():
@@ -140,7 +150,7 @@ def of_error(error: Exception) -> Refusal:
             return Refusal(504, "not-replicated", text, id=str(error.event_id))
         case NotMaster():
             return Refusal(409, "not-master", text)
-        case SwitchRefused():
+        case SwitchRefused() | LicenceRefused():
             return Refusal(409, "refused", text, reasons=list(error.reasons))
         case SwitchRolledBack() | ResyncRolledBack():
             return Refusal(504, "rolled-back", text)

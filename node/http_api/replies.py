@@ -107,7 +107,9 @@ class EventsReply(BaseModel):
     """A page of a stream or an archive."""
 
     events: list[StoredEvent]
-    next: str | None = Field(description="`after` of the next page; null: the last.")
+    next: str | None = Field(
+        description="`after` of the next page, which may be empty; null: the last."
+    )
 
 
 class ArchiveReply(BaseModel):
@@ -151,10 +153,51 @@ class ResyncReply(BaseModel):
     duration_s: float
 
 
+class LicenceReply(BaseModel):
+    """One licence that is installed."""
+
+    id: str
+    valid: bool
+    reason: str | None = Field(description="Why it is not valid now.")
+    signature: Literal["verified", "none", "not checked", "missing", "forged"]
+    document: Any = Field(description="As it was installed.")
+    event: Id
+    installed: str | None = Field(description="ISO 8601, UTC, by the writer's clock.")
+    actor: str
+
+
+class LicencesReply(BaseModel):
+    """What all licences together are worth, and each of them."""
+
+    valid: bool
+    reason: str | None = Field(description="Why nobody may log on.")
+    ends_in_days: int | None = Field(
+        description="Whole days until the first valid one ends; null: none ends."
+    )
+    seats: int
+    in_use: int
+    options: dict[str, int] = Field(description="Seats of each option that is valid.")
+    licences: list[LicenceReply]
+
+
 class HistoryReply(BaseModel):
     """A page of events, oldest first, causes before effects."""
 
     events: list[EventReply]
+    next: str | None = Field(description="`after` of the next page; null: the last.")
+
+
+class StreamEvent(BaseModel):
+    """An event as it is stored."""
+
+    id: Id
+    event: str = Field(description="Its bytes, base64.")
+
+
+class StoredEventsReply(BaseModel):
+    """A page of one stream, oldest first."""
+
+    events: list[StreamEvent]
     next: str | None = Field(description="`after` of the next page; null: the last.")
 
 
@@ -261,10 +304,10 @@ _ERROR_SHAPE = "#/components/schemas/ErrorReply"
 _WHEN = {
     401: "`not-authorised`: no token, or an unknown one",
     403: "`not-authorised`: the read token, for a change",
-    404: "`no-such-entry` or `no-such-conflict`",
+    404: "`no-such-entry`, `no-such-conflict`, `no-such-licence` or `no-such-point`",
     409: "`entry-changed`, `not-master` or `refused`",
     413: "`too-large`: the body is over its limit (4 MiB for a batch)",
-    422: "`invalid-request`, `invalid-entry` or `invalid-json`",
+    422: "`invalid-request`, `invalid-entry`, `invalid-licence` or `invalid-json`",
     500: "`internal-error`: see the node's log",
     503: "`store-unavailable`, `writes-frozen`, `busy` or `stopping`",
     504: "`not-replicated`, `rolled-back` or `switch-failed`",

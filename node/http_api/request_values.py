@@ -1,13 +1,14 @@
 """What a request says outside its body: who asks and why, the key, ids and times."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, get_origin
 from urllib.parse import unquote_to_bytes
 
 from fastapi import Depends, Path, Request
 from fastapi.routing import APIRoute
 
 from eventstore import ACTOR_BYTES_MAX, REASON_BYTES_MAX, EventId, Origin
+from eventstore import format_time as format_time  # Where all answers are made.
 from node.http_api.refusals import Refusal, invalid_request
 from node.roles import Role
 
@@ -87,11 +88,13 @@ async def refuse_unknown_parameters(request: Request) -> None:
     """Refuse what would be ignored: a misspelt `expected` must not store without it.
 
     Raises:
-        Refusal: a parameter is unknown, or given twice.
+        Refusal: a parameter is unknown, or given twice and takes one value.
     """
     route = request.scope["route"]
     assert isinstance(route, APIRoute)
-    known = {parameter.alias for parameter in route.dependant.query_params}
+    parameters = route.dependant.query_params
+    known = {parameter.alias for parameter in parameters}
+    many = {p.alias for p in parameters if get_origin(p.field_info.annotation) is list}
     given = [name for name, _ in request.query_params.multi_items()]
     for name in given:
         if name not in known:
@@ -99,7 +102,7 @@ async def refuse_unknown_parameters(request: Request) -> None:
             raise invalid_request(
                 f"unknown parameter {name[:40]!r}; known here: {listed}"
             )
-        if given.count(name) > 1:
+        if given.count(name) > 1 and name not in many:
             raise invalid_request(f"{name} is given {given.count(name)} times")
 
 
@@ -146,15 +149,6 @@ def parse_time_ns(name: str, text: str | None) -> int | None:
     if instant.tzinfo is None:
         instant = instant.replace(tzinfo=UTC)
     return (instant - _EPOCH) // timedelta(microseconds=1) * 1000
-
-
-def format_time(wall_ns: int) -> str | None:
-    """ISO 8601 in UTC with microseconds; None: beyond the years 1 to 9999."""
-    try:
-        instant = _EPOCH + timedelta(microseconds=wall_ns // 1000)
-    except OverflowError:
-        return None
-    return instant.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def parse_cursor(text: str | None) -> dict[Origin, EventId] | None:

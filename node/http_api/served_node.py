@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Literal, Protocol
 
 from eventstore import (
@@ -17,9 +17,14 @@ from eventstore import (
     Leaving,
     Loss,
     Origin,
+    Source,
     Stored,
+    Verification,
 )
+from node.http_api.served_past import ServedPast
+from node.licences import Validity
 from node.roles import Role, State
+from node.verifying import StoredHeads, VerifyPage
 
 SwitchWhen = Literal["now", "idle"]
 
@@ -72,10 +77,10 @@ class ResyncReport(Protocol):
         """From the order to the outcome, in seconds."""
 
 
-class ServedNode(Protocol):
+class ServedNode(ServedPast, Protocol):
     """A node as HTTP sees it; every method may be called from any thread.
 
-    `role`, `state`, `status`, `entry`, `is_live` and `is_ready` only read memory: they
+    `role`, `state`, `status`, `entry`, `licences`, `is_live` and `is_ready` only read memory: they
     are called from the loop that serves the probes and must not wait for anything.
     All others may wait for Redis, within deadlines of their own.
     """
@@ -89,7 +94,7 @@ class ServedNode(Protocol):
         """Whether it serves calls now."""
 
     def status(self) -> dict[str, object]:
-        """All that `GET /status` shows; has `replication`."""
+        """All that `GET /status` shows; has `replication` and `licences`."""
 
     def is_live(self) -> bool:
         """Whether the node's own loop runs; a supervisor restarts it when not."""
@@ -142,6 +147,10 @@ class ServedNode(Protocol):
             InvalidEntry, NoSuchEntry, StoreUnavailable, WritesFrozen.
         """
 
+    @property
+    def source(self) -> Source:
+        """Both streams as they are stored; reading raises what `Streams.read` does."""
+
     def history(
         self,
         *,
@@ -151,6 +160,7 @@ class ServedNode(Protocol):
         until_ns: int | None = None,
         actor: str | None = None,
         origin: Origin | None = None,
+        kinds: Collection[str] | None = None,
         after: Mapping[Origin, EventId] | None = None,
         limit: int = 1000,
     ) -> Iterator[Event]:
@@ -195,6 +205,7 @@ class ServedNode(Protocol):
         until_ns: int | None = None,
         actor: str | None = None,
         origin: Origin | None = None,
+        kinds: Collection[str] | None = None,
         after: tuple[str, EventId] | None = None,
         limit: int = 1000,
     ) -> Iterator[ArchivedEvent]:
@@ -224,6 +235,24 @@ class ServedNode(Protocol):
             StoreUnavailable, DamagedEvent.
         """
 
+    def verify_page(
+        self, after: Verification | None, *, compare: bool, archives: bool
+    ) -> VerifyPage:
+        """Verify some pages behind `after`; None: from the begin.
+
+        Raises:
+            StoreUnavailable, UnsuitableStore.
+        """
+
+    def stored_heads(
+        self, at: Sequence[tuple[Origin, EventId]], *, compare: bool
+    ) -> StoredHeads:
+        """Where the streams end, and the digests of the events `at` in each copy.
+
+        Raises:
+            StoreUnavailable, UnsuitableStore.
+        """
+
     def switch(
         self,
         *,
@@ -244,6 +273,25 @@ class ServedNode(Protocol):
 
         Raises:
             NotMaster, SwitchRefused.
+        """
+
+    def licences(self) -> Validity:
+        """The licences that are installed, and what they are worth now."""
+
+    def install_licence(
+        self, document: JsonValue, *, actor: str, reason: str = ""
+    ) -> Event:
+        """Install a licence.
+
+        Raises:
+            NotMaster, InvalidLicence, LicenceRefused, StoreUnavailable, WritesFrozen.
+        """
+
+    def remove_licence(self, licence_id: str, *, actor: str, reason: str = "") -> Event:
+        """Remove a licence.
+
+        Raises:
+            NotMaster, NoSuchLicence, StoreUnavailable, WritesFrozen.
         """
 
     def set_replication(self, enabled: bool, *, actor: str, reason: str = "") -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from eventstore import Event, Origin, codec
+from eventstore import Event, Origin, codec, verify
 from tests.contracts.nodes import Node, entries_of
 from tests.support import oracle
-from tests.support.archive_files import Files
-from tests.support.histories import MASTER, ORIGINS
+from tests.support.archive_files import Files, Whole
+from tests.support.histories import MASTER, ORIGINS, STANDBY
 
 
 def events(node: Node, origin: Origin, files: Files | None = None) -> list[Event]:
@@ -35,8 +35,13 @@ def check(
     standby: Node,
     acknowledged: Sequence[Event],
     files: Files | None = None,
+    *,
+    is_whole: bool = True,
 ) -> None:
-    """Both have everything once, agree, and hold what the oracle says, also after a restart."""
+    """Both have everything once, agree, and hold what the oracle says, also after a restart.
+
+    `is_whole`: whether a verification finds nothing; it does where events are lost for good.
+    """
     exchange(master, standby)
     for node in (master, standby):
         for origin in ORIGINS:
@@ -54,5 +59,8 @@ def check(
         assert not node.client.keys("*temporary*")
     assert master.store.snapshot.digest == standby.store.snapshot.digest
     assert entries_of(master.store) == entries_of(standby.store)
+    sources = [Whole(node.streams, files or Files()) for node in (master, standby)]
+    report = verify(*sources, originals={MASTER: 0, STANDBY: 1})
+    assert report.is_whole is is_whole, report
     for origin in ORIGINS:
         assert master.stored(origin) == standby.stored(origin)

@@ -11,15 +11,18 @@ import ast
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import attrs
 import pytest
 
 from eventstore import (
+    Bundle,
     Change,
     Delete,
     EntryChanged,
     EventId,
+    Export,
     Filter,
     JsonValue,
     Kind,
@@ -28,6 +31,10 @@ from eventstore import (
     Replication,
     ResyncOrder,
     StoreUnavailable,
+    check_bundle,
+    closed_cut,
+    closed_ends,
+    export_events,
     mending,
     read_archived,
     read_history,
@@ -229,6 +236,36 @@ def read(world: World) -> None:
     assert world.master.store.event(first.origin, first.id) == first
 
 
+def note(world: World) -> None:
+    world.master.streams.put_note("grace", b"new")
+    assert world.master.streams.note("grace") == b"new"
+
+
+def export(world: World) -> None:
+    """To a file that is whole, or not there."""
+    streams = world.master.streams
+    with TemporaryDirectory() as name:
+        path = Path(name) / "bundle"
+        try:
+            order = Export(by="jane", created_ns=1, key=None)
+            export_events(streams, closed_ends(streams, ORIGINS), path, order)
+        except BaseException:
+            assert not list(Path(name).iterdir())
+            raise
+        with Bundle(path) as bundle:
+            check_bundle(bundle)
+            found = {written(e) for e in read_history(bundle, ORIGINS, Filter())}
+    assert found >= {event.digest for event in world.acknowledged}
+
+
+def see_what_may_leave(world: World) -> None:
+    snapshot = world.master.store.snapshot
+    ends = closed_cut(
+        world.master.streams, ORIGINS, limits=snapshot.vector, before_ms=2**60
+    )
+    assert ends == snapshot.vector
+
+
 def write_what_may_leave(world: World) -> None:
     """The master alone has it, and nobody was told that it is kept."""
     peer_writes(world)
@@ -388,6 +425,9 @@ SCENARIOS = {
     "fill an empty Redis": Scenario(fill, empty_what_was_trimmed),
     "fill one that was begun anew": Scenario(fill, begin_anew),
     "fill an empty copy": Scenario(fill, lose_a_copy),
+    "note": Scenario(note),
+    "export": Scenario(export, recover_a_branch),
+    "see what may leave": Scenario(see_what_may_leave),
 }
 
 

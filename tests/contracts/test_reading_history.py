@@ -7,9 +7,11 @@ from eventstore import (
     DamagedEvent,
     EventId,
     Filter,
+    HistoryLine,
     history,
     read_archived,
     read_history,
+    read_history_lines,
 )
 from eventstore.streams import Swap
 from tests.contracts.nodes import Clock, Node
@@ -114,3 +116,30 @@ def test_archived_events_are_told_archive_by_archive(
         assert archived(both, Filter(), (name, event_id)) == expected[n:]
     assert archived(both, Filter(), ("gone", START)) == []
     assert told(both, Filter()) == ALL
+
+
+def lines(node: Node) -> list[HistoryLine]:
+    found = read_history_lines(node.streams, Filter(), prevailing=MASTER, other=STANDBY)
+    return list(found)
+
+
+@pytest.mark.parametrize("page_event_count", [1, 500])
+def test_lines_are_the_same_on_both_nodes(
+    both: Node,
+    standby: Node,
+    monkeypatch: pytest.MonkeyPatch,
+    page_event_count: int,
+) -> None:
+    monkeypatch.setattr(history, "PAGE_EVENT_COUNT", page_event_count)
+    both.put("users/b", "in a cut")  # The standby's own, of which it does not hear.
+    standby.put("users/b", "at the same time")
+    both.pull(standby)
+    standby.pull(both)
+    on_master, on_standby = lines(both), lines(standby)
+    assert on_master == on_standby
+    told = [line.before and line.before.value for line in on_master]
+    assert sorted(map(str, told)) == sorted(
+        map(str, [None, None, 0, 0, 1, 1, 2, 2]),
+    )
+    (lost,) = [line for line in on_master if line.overridden]
+    assert lost.event.value == "at the same time"

@@ -16,7 +16,8 @@ from tests.contracts.conftest import Connect
 from tests.simulation.redis_in_memory import RedisInMemory
 from tests.support.histories import MASTER, ORIGINS, PAIR
 
-CALL_COUNT = 400
+CALL_COUNT = 600
+NAME = "newest"
 STREAM_ENDS = [START, *(EventId(5 + n // 3, n) for n in range(1, 9))]
 
 
@@ -51,6 +52,14 @@ class Caller:
                 for archive in streams.archives()
             ],
             lambda: streams.clear(self._rng.sample(ORIGINS, 1)),
+            lambda: streams.make_snapshot(NAME, START, self._batch()),
+            lambda: streams.make_snapshot(NAME, self._id(), self._batch()),
+            lambda: streams.put_snapshot(NAME, last=self._id(), made=self._id()),
+            lambda: streams.put_snapshot(NAME, last=START, made=START),
+            lambda: streams.snapshot_end(NAME),
+            lambda: streams.snapshot_parts(NAME, self._id(), self._count()),
+            lambda: streams.clear_snapshot(NAME),
+            self._put_snapshot,
             streams.ping,
             streams.probe,
         ]
@@ -91,6 +100,14 @@ class Caller:
             self._swap(origin), made=made[-1][0], archived=archived[-1][0]
         )
         self._streams.swap([swap])
+
+    def _put_snapshot(self) -> None:
+        """Make a snapshot, and put it in place as it should be done."""
+        made = self._batch()
+        self._streams.clear_snapshot(NAME)
+        self._streams.make_snapshot(NAME, START, made)
+        last = self._streams.snapshot_end(NAME)
+        self._streams.put_snapshot(NAME, last=last, made=made[-1][0])
 
     def _swap(self, origin: Origin) -> Swap:
         last = self._streams.last(origin)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import msgpack
 import pytest
+import redis
 
-from eventstore import START, Delete, EventId, EventStore, Kind, StoreUnavailable
-from eventstore.memory import Stored
+from eventstore import START, Delete, EventId, EventStore, Kind, Put, StoreUnavailable
+from eventstore.memory import RECENT_COUNT_MAX, TAIL_COUNT_MAX, Stored
 from eventstore.snapshot_format import PART_BYTES_MAX
 from eventstore.snapshots import NEWEST, copy, load
+from eventstore.store import BATCH_EVENT_COUNT_MAX
 from tests.contracts.convergence import exchange
 from tests.contracts.nodes import MANY, Clock, Node
+from tests.simulation.redis_in_memory import RedisInMemory
 from tests.support.histories import MASTER, ORIGINS, STANDBY
 from tests.support.memories import everything_in, folded
 from tests.support.redis_servers import RedisServer
@@ -184,7 +187,12 @@ def damages(blobs: list[bytes]) -> Iterator[tuple[str, list[bytes]]]:
 def test_a_damaged_snapshot_is_discarded(pair: tuple[Node, Node]) -> None:
     master, _ = pair
     whole = [blob for _, blob in parts(master)]
-    assert [msgpack.unpackb(b)[0] for b in whole] == ["head", "keys", "recent", "end"]
+    assert [msgpack.unpackb(b)[0] for b in whole] == [
+        "head",
+        "keys",
+        "remembered",
+        "end",
+    ]
     count = 0
     for name, blobs in damages(whole):
         put_parts(master, blobs)
@@ -332,3 +340,20 @@ def test_a_full_redis_keeps_the_one_before(
         assert parts(node) == before
         assert not client.keys("*temporary*")
         assert opened(node).unsaved_count == 1
+
+
+def test_memory_keeps_as_much_of_a_long_history_as_after_a_fold(clock: Clock) -> None:
+    """The newest events of a stream, and the newest of each kind that concerns no entry."""
+    place = cast(redis.Redis, RedisInMemory())
+    node = Node(lambda: place, MASTER, clock)
+    for n in range(RECENT_COUNT_MAX + 20):
+        node.store.record(Kind.STATE_CHANGED, {"number": n}, actor="node")
+    for n in range(TAIL_COUNT_MAX // BATCH_EVENT_COUNT_MAX):
+        batch = [Put(f"users/{k}", n) for k in range(BATCH_EVENT_COUNT_MAX)]
+        node.store.append(batch, actor="jane")
+    node.write_snapshot()
+    node.put("users/1", "behind it")
+    store = opened(node)
+    assert store.unsaved_count == 1
+    assert len(store.recent(Kind.STATE_CHANGED)) == RECENT_COUNT_MAX
+    assert len(list(store._known.tails[MASTER])) == TAIL_COUNT_MAX

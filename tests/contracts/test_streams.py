@@ -207,3 +207,27 @@ def test_a_swap_that_comes_after_what_was_made_is_gone_empties_nothing(
         streams.swap([Swap(MASTER, TWO, made, archived, "master-a")])
     assert streams.read(MASTER, START, 10) == BATCH
     assert streams.archives() == []
+
+
+def test_a_note_is_replaced_as_a_whole(streams: Streams, connect_to: Connect) -> None:
+    assert streams.note("grace") is None
+    streams.put_note("grace", b"a longer text")
+    streams.put_note("grace", b"short")
+    assert streams.note("grace") == b"short"
+    assert connect_to(0).get("netphone:{office}:note:grace") == b"short"
+    assert streams.note("other") is None
+
+
+def test_what_cannot_have_been_noted_is_no_note(
+    streams: Streams, connect_to: Connect
+) -> None:
+    key = "netphone:{office}:note:grace"
+    connect_to(0).set(key, b"x" * 1024)
+    assert streams.note("grace") == b"x" * 1024
+    connect_to(0).set(key, b"x" * 1025)
+    assert streams.note("grace") is None
+    connect_to(0).delete(key)
+    connect_to(0).rpush(key, "x")
+    assert streams.note("grace") is None
+    streams.put_note("grace", b"short")
+    assert streams.note("grace") == b"short"

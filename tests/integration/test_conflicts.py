@@ -76,9 +76,11 @@ def test_what_lost_in_a_cut_is_listed_on_both_nodes_and_restored(
     (settled,) = [c for c in everything if c["settled_by"]]
     assert (settled["key"], settled["settled_by"]["id"]) == ("users/settled", decided)
 
-    # The history marks them.
-    marked = [e["id"] for e in told_overridden(pair)]
-    assert marked == [c["id"] for c in found]
+    # The history marks them all.
+    marked = told_overridden(pair)
+    assert [e["id"] for e in marked if not e["settled_by"]] == [c["id"] for c in found]
+    (told,) = [e for e in marked if e["settled_by"]]
+    assert (told["id"], told["settled_by"]["id"]) == (settled["id"], decided)
 
     # One is restored on each node.
     put, deleted = (str(conflict["id"]) for conflict in found)

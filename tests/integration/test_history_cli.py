@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
+import os
+import pty
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from node.pair.directory import PAIR_NAME
 from node.switching import SWITCH_REASON_BYTES_MAX
 from tests.support.admin_process import done, run_admin
 from tests.support.processes import NodeProcess, PairProcesses
@@ -164,11 +171,94 @@ def test_people_get_a_line_for_each_event(pair: PairProcesses) -> None:
     (left,) = [row for row in rows if row["kind"] == "entry-deleted"]
     assert (left["key"], left["actor"], left["reason"]) == (KEY, "jane", "left")
     takeovers = {f"passive -> active, rule {rule}": why for rule, why in TAKEOVERS}
-    (taken,) = [row for row in rows if row["value"] in takeovers]
+    (taken,) = [row for row in rows if row["to"] in takeovers]
     assert (taken["actor"], taken["reason"]) == (
         "master node",
-        takeovers[taken["value"]],
+        takeovers[taken["to"]],
     )
+
+
+@pytest.mark.parametrize("form", ["--json", "--csv", "--cloudevents", "--limit=0"])
+def test_both_nodes_and_both_redis_give_the_same_lines(
+    pair: PairProcesses, tmp_path: Path, form: str
+) -> None:
+    given = {run_admin(pair, n, "history", form).out for n in pair.nodes.values()}
+    for role, server in pair.redis.items():
+        file = tmp_path / f"{role}.password"
+        file.write_text(server.password)
+        file.chmod(0o600)
+        redis = ("--redis", f"redis://127.0.0.1:{server.port}/0", "--pair", PAIR_NAME)
+        password = ("--redis-password-file", file)
+        given.add(done(pair, pair.master, "history", form, *redis, *password).out)
+    (told,) = given
+    assert told.count("\n") > 10
+
+
+def test_it_says_from_what_to_what(pair: PairProcesses) -> None:
+    told = [
+        (e["before"] and e["before"]["value"], e["value"], e["overridden_by"])
+        for e in events_of(pair, pair.master, "--key", KEY)
+    ]
+    first, second = {"extension": "101"}, {"extension": "102"}
+    assert told == [(None, first, None), (first, second, None), (second, None, None)]
+
+
+def test_a_terminal_sees_a_bar_that_goes_and_a_pipe_none_of_it(
+    pair: PairProcesses, tmp_path: Path
+) -> None:
+    """Results go to a file, so nothing stands between them and the bar."""
+    command = (sys.executable, "-m", "admin", "history", "--csv")
+    environment = {
+        **os.environ,
+        "NETPHONE_NODE": pair.master.url,
+        "NETPHONE_TOKEN": pair.read_token,
+        "TERM": "xterm",
+    }
+    ours, theirs = pty.openpty()
+    with (tmp_path / "history.csv").open("wb") as file, os.fdopen(ours, "rb") as seen:
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        told = b""
+        with contextlib.suppress(OSError):  # The other end is closed at the end.
+            while part := seen.read1():
+                told += part
+        assert process.wait(30) == 0
+    assert b"history" in told
+    assert told.endswith(b"\x1b[2K")
+    piped = subprocess.run(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=60,
+    )
+    assert (piped.returncode, piped.stderr) == (0, b"")
+    assert piped.stdout == (tmp_path / "history.csv").read_bytes()
+
+
+def test_a_reader_that_has_seen_enough_ends_it(pair: PairProcesses) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as closed:
+        process = subprocess.run(
+            [sys.executable, "-m", "admin", "history", "--csv"],
+            env={
+                **os.environ,
+                "NETPHONE_NODE": pair.master.url,
+                "NETPHONE_TOKEN": pair.read_token,
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            timeout=60,
+        )
+    assert (process.returncode, process.stderr) == (0, b"")
 
 
 def test_a_switch_with_the_longest_reason_is_still_recorded(

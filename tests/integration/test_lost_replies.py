@@ -7,7 +7,7 @@ and was written to since, recovers, becomes active, writes, replicates, and ends
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import attrs
 import pytest
@@ -35,10 +35,13 @@ COMMANDS = {
         "CLIENT SETINFO",
         "CONFIG GET",
         "DEL temporary:events:master",
+        "DEL temporary:snapshot:newest",
         "EVALSHA append events:master",
         "EVALSHA append events:standby",
         "EVALSHA append temporary:archive:master",
         "EVALSHA append temporary:events:master",
+        "EVALSHA append temporary:snapshot:newest",
+        "EVALSHA put snapshot:newest",
         "EVALSHA swap archives",
         "HGETALL archives",
         "INFO",
@@ -48,8 +51,10 @@ COMMANDS = {
         "SETRANGE probe",
         "XRANGE events:master",
         "XRANGE events:standby",
+        "XRANGE snapshot:newest",
         "XREVRANGE events:master",
         "XREVRANGE events:standby",
+        "XREVRANGE snapshot:newest",
     ],
     PEERS: [
         "AUTH",
@@ -133,6 +138,7 @@ def fork(master: Node, standby: Node) -> list[Event]:
     exchange(master, standby)
     master.put_back(then)
     master.restart()
+    master.write_snapshot()
     return [*made, master.put("users/a", "mine"), master.put("users/c", 1)]
 
 
@@ -171,8 +177,18 @@ def live(scene: Scene) -> None:
         made.append(stored(lambda: node.delete("users/d", actor="jane")))
         wait_until(lambda: node.state is State.ACTIVE, LIMIT_S, "the node to be active")
         wait_until(lambda: changes_of_state(scene.master), LIMIT_S, "its event")
+        write_snapshot(node)
         own = scene.proxies[OWN]
         wait_until(lambda: "SETRANGE probe" in own.names, LIMIT_S, "its look at Redis")
+
+
+def write_snapshot(node: NetPhoneNode) -> None:
+    """As the node does it by itself, but of a few events only; and again if it failed."""
+    store = node._store
+    with suppress(StoreUnavailable):
+        store.write_snapshot(go_on=lambda: True)
+    if store.unsaved_count:
+        store.write_snapshot(go_on=lambda: True)
 
 
 def changes_of_state(master: Node) -> list[Event]:

@@ -48,8 +48,8 @@ MUTANTS = (
     Mutant(
         "merge-forgets-what-was-covered",
         CONFIGURATION,
-        "self.covered = max(self.covered, covered)",
-        "self.covered = covered",
+        "Rivals(self.prevailing, other, max(self.covered, covered))",
+        "Rivals(self.prevailing, other, covered)",
         "D8: any order of delivery gives the same entries",
     ),
     Mutant(

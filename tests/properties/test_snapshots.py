@@ -53,6 +53,13 @@ class KeepOtherwise:
 
 
 @attrs.frozen
+class License:
+    origin: Origin
+    name: str
+    installed: bool
+
+
+@attrs.frozen
 class Snapshot:
     origin: Origin
 
@@ -70,6 +77,7 @@ hears = st.builds(Hear, any_origin, st.integers(1, 4))
 others = st.one_of(
     st.builds(Record, any_origin, kinds, st.integers(0, 9)),
     st.builds(KeepOtherwise, any_origin, keys, st.sampled_from([1, 99])),
+    st.builds(License, any_origin, st.sampled_from(["a", "b"]), st.booleans()),
     st.builds(Snapshot, any_origin),
     st.builds(Restart, any_origin),
 )
@@ -147,7 +155,7 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=6),
     max_leaves=12,
 )
-tags = st.sampled_from(["head", "keys", "recent", "end"]) | values
+tags = st.sampled_from(["head", "keys", "remembered", "end"]) | values
 parts = st.binary(max_size=60) | st.builds(
     lambda tag, content: msgpack.packb([tag, content]), tags, values
 )

@@ -391,10 +391,10 @@ class Faults:
             set_replication(node, enabled)
 
     def _archive(self) -> None:
-        """An operator archives up to any event, by its writer's clock."""
+        """An operator archives up to any event, by its id's time."""
         events = self._world.events(Role.MASTER)
         if events:
-            self._world.archive(self._rng.choice(events).wall_ns + 1)
+            self._world.archive((self._rng.choice(events).id.ms + 1) * 1_000_000)
 
     def _order_now_and_then(self) -> None:
         if self._going_on:

@@ -12,10 +12,10 @@ from typing import cast
 
 from redis import Redis
 
-from eventstore import Event, EventId, EventStoreError, Origin, Streams, codec
+from eventstore import START, Event, EventId, EventStoreError, Origin, Streams, codec
+from eventstore.archived import Archived
 from eventstore.archiving import Archiving
 from eventstore.memory import Head, Stored
-from eventstore.retention import Archived
 from node.roles import Role, State
 from node.situation import ChangeState
 from tests.simulation.failing_redis import SimulatedRedis, stored
@@ -155,10 +155,11 @@ class PairWorld(World):
         }
         archiving = Archiving(node.store, node.streams)
         try:
-            places = archiving.find(before_ns, heads)
-            if not places:
+            found = archiving.find(before_ns, heads)
+            if found == archiving.begins():
                 return
-            archived = Archived(places, "segment", "0" * 64)
+            left = {o: head for o, head in found.items() if head.id != START}
+            archived = Archived(left, "segment", "0" * 64)
             redis = cast(Redis, self.redis[Role.MASTER].memory)
             self.files.keep(Streams(redis, PAIR, name="Redis"), archived)
             archiving.order(archived, heads, actor="jane", reason="old")

@@ -48,6 +48,7 @@ def test_what_can_happen_does_happen(summary: Summary) -> None:
         "events anew by recovery": 100,
         "events lost by Redis": 1000,
         "events lost for good": 10,
+        "starts with a snapshot": 200,
     }
     often |= {f"standby became active by {rule}": 5 for rule in ("S6", "S11", "S12")}
     seldom = {name for name, least in often.items() if summary.counts[name] < least}

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import attrs
 
-from eventstore import START, Origin, Streams
+from eventstore import START, EventId, Origin, Streams
+from eventstore.archived import Archived
 from eventstore.archiving import Archiving
 from eventstore.event import Event
 from eventstore.memory import Stored, head_of
-from eventstore.retention import Archived
 from eventstore.store import EventStore
 
 _ALL = 1_000_000
@@ -44,6 +44,25 @@ class Files:
             ]
 
 
+@attrs.frozen
+class Whole:
+    """The streams in a Redis with what was archived of them before; a `Source`."""
+
+    streams: Streams
+    files: Files
+
+    @property
+    def pair(self) -> str:
+        return self.streams.pair
+
+    def read(self, origin: Origin, after: EventId, count: int) -> list[Stored]:
+        whole = self.files.whole(self.streams, origin)
+        return [stored for stored in whole if stored[0] > after][:count]
+
+    def last(self, origin: Origin) -> Stored | None:
+        return self.streams.last(origin)
+
+
 def archive(
     files: Files,
     store: EventStore,
@@ -53,10 +72,10 @@ def archive(
 ) -> Event | None:
     """Order at `store` what `admin archive` orders; None: nothing is that old."""
     archiving = Archiving(store, streams)
-    places = archiving.find(before_ns, peer.snapshot.heads)
-    if not places:
+    heads = archiving.find(before_ns, peer.snapshot.heads)
+    if heads == archiving.begins():
         return None
-    archived = Archived(places, "segment", "0" * 64)
+    left = {origin: head for origin, head in heads.items() if head.id != START}
+    archived = Archived(left, "segment", "0" * 64)
     files.keep(streams, archived)
-    heads = peer.snapshot.heads
-    return archiving.order(archived, heads, actor="jane", reason="old")
+    return archiving.order(archived, peer.snapshot.heads, actor="jane", reason="old")

@@ -11,11 +11,13 @@ from urllib.parse import parse_qs, unquote
 
 import httpx
 
-from eventstore import EventId, Origin
+from eventstore import EventId, Origin, codec
 from tests.support.sources import MemorySource
 
 READ_TOKEN = "read-token"
 CHANGE_TOKEN = "change-token"
+WALL_NS = 1_767_225_600_000_000_000
+"""When everything was done: the begin of the year 2026."""
 URL = "http://node.test:7480"
 
 Answer = httpx.Response | BaseException
@@ -37,6 +39,8 @@ class FakeNode:
         self.cancel_answer: httpx.Response | None = None
         self.conflicts: list[dict[str, Any]] = []
         """What `GET /conflicts` tells, settled ones among them."""
+        self.licences: dict[str, dict[str, Any]] = {}
+        """Documents that are installed, by id."""
         self.stored = MemorySource({})
         """What `GET /events` and `GET /archives` tell."""
         self.page_count_max = 10_000
@@ -75,6 +79,8 @@ class FakeNode:
         path = request.url.raw_path.decode().partition("?")[0]
         if path.startswith("/entries/"):
             return self._entry(request, unquote(path.removeprefix("/entries/")))
+        if path.startswith("/licences/"):
+            return self._remove_licence(unquote(path.removeprefix("/licences/")))
         if path.startswith("/conflicts/"):
             return self._restore(request, path.split("/")[2])
         route = ROUTES.get((request.method, path))
@@ -144,6 +150,37 @@ class FakeNode:
                 event_id = self._recorded(request, "entry-put", key, value)
                 return httpx.Response(200, json={"id": event_id})
         return refusal(404, "no-such-conflict", f"no change {unquote(lost)} has lost")
+
+    def list_licences(self, request: httpx.Request) -> httpx.Response:
+        found = [
+            {
+                "id": licence_id,
+                "valid": True,
+                "reason": None,
+                "signature": "verified",
+                "document": document,
+            }
+            for licence_id, document in self.licences.items()
+        ]
+        seats = sum(document["seats"] for document in self.licences.values())
+        totals = {
+            "valid": bool(found),
+            "ends_in_days": None,
+            "in_use": 1,
+            "seats": seats,
+        }
+        reason = None if found else "no licence is installed"
+        return httpx.Response(200, json={**totals, "reason": reason, "licences": found})
+
+    def install_licence(self, request: httpx.Request) -> httpx.Response:
+        document = json.loads(request.content)
+        self.licences[document["id"]] = document
+        return httpx.Response(200, json={"id": "5-1"})
+
+    def _remove_licence(self, licence_id: str) -> httpx.Response:
+        if self.licences.pop(licence_id, None) is None:
+            return refusal(404, "no-such-licence", f"no licence {licence_id!r}")
+        return httpx.Response(200, json={"id": "5-2"})
 
     def show_status(self, request: httpx.Request) -> httpx.Response:
         if self.switch_progress:
@@ -234,6 +271,44 @@ class FakeNode:
         following = str(start + limit) if len(found) > start + limit else None
         return httpx.Response(200, json={"events": page, "next": following})
 
+    def stored_page(self, request: httpx.Request) -> httpx.Response:
+        asked = query(request)
+        blobs = self.blobs(asked["origin"])
+        if asked.get("newest") == "true":
+            blobs = blobs[-1:]
+        start = EventId.parse(asked.get("after", "0-0"))
+        behind = [(i, blob) for i, blob in blobs if i > start]
+        page = behind[: int(asked.get("limit", "1000"))]
+        events = [{"id": str(i), "event": b64encode(blob).decode()} for i, blob in page]
+        following = events[-1]["id"] if len(behind) > len(page) else None
+        return httpx.Response(200, json={"events": events, "next": following})
+
+    def blobs(self, origin: str) -> list[tuple[EventId, bytes]]:
+        """The events of one stream as a node stores them."""
+        found: list[tuple[EventId, bytes]] = []
+        previous = codec.genesis("office", Origin(origin))
+        for event in self.events:
+            if event["origin"] != origin:
+                continue
+            event_id = EventId.parse(event["id"])
+            blob = codec.encode(
+                origin=Origin(origin),
+                event_id=event_id,
+                kind=event["kind"],
+                key=event["key"],
+                packed=codec.pack_value(event["value"]),
+                actor=event["actor"],
+                reason=event["reason"],
+                wall_ns=WALL_NS,
+                vector={
+                    Origin(o): EventId.parse(i) for o, i in event["vector"].items()
+                },
+                previous=previous,
+            )
+            previous = codec.digest_of(blob)
+            found.append((event_id, blob))
+        return found
+
     def list_stored(self, request: httpx.Request) -> httpx.Response:
         asked = query(request)
         after, limit = EventId.parse(asked["after"]), int(asked["limit"])
@@ -293,6 +368,9 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/takeover"): FakeNode.show_takeover,
     ("POST", "/takeover"): FakeNode.set_takeover,
     ("GET", "/history"): FakeNode.history,
+    ("GET", "/licences"): FakeNode.list_licences,
+    ("POST", "/licences"): FakeNode.install_licence,
+    ("GET", "/history/stored"): FakeNode.stored_page,
     ("GET", "/events"): FakeNode.list_stored,
     ("GET", "/archives"): FakeNode.list_archives,
     ("GET", "/conflicts"): FakeNode.list_conflicts,

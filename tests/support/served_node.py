@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import builtins
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from eventstore import (
+    LICENCES,
     START,
     Archive,
     ArchivedEvent,
@@ -27,14 +29,25 @@ from eventstore import (
     NoSuchEntry,
     Origin,
     Put,
+    Source,
     Stored,
+    Verification,
     check_key,
+    digest_of,
+    read_licence,
+    stored_at,
+    verify_on,
 )
-from eventstore.codec import pack_value
+from eventstore.codec import encode_event, pack_value
 from eventstore.parting import Parting, leaving_with
+from node.errors import NoSuchLicence
 from node.http_api import ServedNode
 from node.http_api.served_node import SwitchWhen
+from node.licences import Licences, Validity, validity
 from node.roles import Role, State
+from node.verifying import StoredHeads, VerifyPage
+from tests.support.served_past import FakePast
+from tests.support.tampering import Copy, history
 
 ARCHIVE = "standby-resync-1767225600000-9"
 MASTER, STANDBY = Origin("master"), Origin("standby")
@@ -64,10 +77,11 @@ class FakeResync:
     duration_s: float = 1.5
 
 
-class FakeNode:
+class FakeNode(FakePast):
     """Stores in memory. Set `error` to let everything that may wait raise it."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.role = Role.MASTER
         self.state = State.ACTIVE
         self.live = True
@@ -82,11 +96,14 @@ class FakeNode:
         """Stored events, by origin or archive."""
         self.losses: list[Loss] = []
         """By the ids of the losers."""
+        self.copies = [Copy(history(6), page_count_max=4) for _ in range(2)]
+        """What is verified."""
         self.replicating = True
         self.paused = False
         self.told: dict[str, object] | None = None
         """The whole status, where a test gives one."""
         self._entries: dict[str, Entry] = {}
+        self._licences: dict[str, Event] = {}
 
     def status(self) -> dict[str, object]:
         if self.told is not None:
@@ -95,6 +112,7 @@ class FakeNode:
             "pair": "office",
             "replication": {"enabled": self.replicating},
             "takeover": {"paused": self.paused},
+            "licences": {"valid": self.licences().valid},
         }
 
     def is_live(self) -> bool:
@@ -150,6 +168,26 @@ class FakeNode:
                 raise NoSuchEntry(f"there is no entry {change.key!r}")
         return [self._append(change, actor, reason) for change in changes]
 
+    @property
+    def source(self) -> Source:
+        """Of the pair `office`, as the events are stored."""
+        return self
+
+    @property
+    def pair(self) -> str:
+        return "office"
+
+    def read(
+        self, origin: Origin, after: EventId, count: int
+    ) -> builtins.list[tuple[EventId, bytes]]:
+        self._wait(origin=origin, after=after, count=count)
+        found = [e for e in self.events if e.origin == origin and e.id > after]
+        return [(event.id, encode_event(event)) for event in found[:count]]
+
+    def last(self, origin: Origin) -> tuple[EventId, bytes] | None:
+        found = self.read(origin, START, len(self.events))
+        return found[-1] if found else None
+
     def history(
         self,
         *,
@@ -159,6 +197,7 @@ class FakeNode:
         until_ns: int | None = None,
         actor: str | None = None,
         origin: Origin | None = None,
+        kinds: Collection[str] | None = None,
         after: Mapping[Origin, EventId] | None = None,
         limit: int = 1000,
     ) -> Iterator[Event]:
@@ -171,6 +210,7 @@ class FakeNode:
             and (prefix is None or event.key.startswith(prefix))
             and (actor is None or event.actor == actor)
             and (origin is None or event.origin == origin)
+            and (kinds is None or event.kind in kinds)
         )
         return iter([event for event, _ in zip(found, range(limit), strict=False)])
 
@@ -211,6 +251,7 @@ class FakeNode:
         until_ns: int | None = None,
         actor: str | None = None,
         origin: Origin | None = None,
+        kinds: Collection[str] | None = None,
         after: tuple[str, EventId] | None = None,
         limit: int = 1000,
     ) -> Iterator[ArchivedEvent]:
@@ -224,6 +265,7 @@ class FakeNode:
             until_ns=until_ns,
             actor=actor,
             origin=origin,
+            kinds=kinds,
             after=start,
             limit=limit,
         )
@@ -245,6 +287,36 @@ class FakeNode:
         names = sorted(set(self.blobs) - {MASTER, STANDBY})
         return [Archive(name, self.blobs[name][-1][0]) for name in names]
 
+    def verify_page(
+        self, after: Verification | None, *, compare: bool, archives: bool
+    ) -> VerifyPage:
+        self._wait()
+        compare = compare if after is None else after.copy_count > 1
+        copies = self.copies if compare else self.copies[:1]
+        start = after or Verification.start("office", len(copies), archives=archives)
+        return VerifyPage(
+            pair="office",
+            now=verify_on(start, copies, originals={MASTER: 0}, remembered=tuple),
+            names=["the master's Redis", "the standby's Redis"][: len(copies)],
+            total=12,
+            problem="",
+        )
+
+    def stored_heads(
+        self, at: Sequence[tuple[Origin, EventId]], *, compare: bool
+    ) -> StoredHeads:
+        self._wait()
+        copies = self.copies if compare else self.copies[:1]
+        found = [[stored_at(copy, *place) for copy in copies] for place in at]
+        return StoredHeads(
+            pair="office",
+            names=["the master's Redis", "the standby's Redis"][: len(copies)],
+            heads=self.copies[0].heads(),
+            digests=[
+                [None if s is None else digest_of(s[1]) for s in f] for f in found
+            ],
+        )
+
     def switch(
         self,
         *,
@@ -264,6 +336,28 @@ class FakeNode:
     def cancel_switch(self, *, actor: str) -> FakeReport:
         self._wait(actor=actor)
         return FakeReport("cancelled", active=None)
+
+    def licences(self) -> Validity:
+        read = Licences.of_events(self._licences.values(), None)
+        return validity(read, now_wall_ns=FIRST_NS, grace_over=False)
+
+    def install_licence(
+        self, document: JsonValue, *, actor: str, reason: str = ""
+    ) -> Event:
+        self._wait(actor=actor, reason=reason)
+        licence = read_licence(document)
+        event = self._made(
+            Kind.LICENCE_INSTALLED, LICENCES + licence.id, document, actor, reason
+        )
+        self._licences[event.key] = event
+        return event
+
+    def remove_licence(self, licence_id: str, *, actor: str, reason: str = "") -> Event:
+        self._wait(actor=actor, reason=reason)
+        found = self._licences.pop(LICENCES + licence_id, None)
+        if found is None:
+            raise NoSuchLicence(f"no licence {licence_id!r} is installed")
+        return self._made(Kind.LICENCE_REMOVED, found.key, found.value, actor, reason)
 
     def set_replication(self, enabled: bool, *, actor: str, reason: str = "") -> None:
         self._wait(actor=actor, reason=reason)
@@ -320,16 +414,34 @@ class FakeNode:
     def _append(
         self, change: Change, actor: str, reason: str, origin: Origin = MASTER
     ) -> Event:
+        is_put = isinstance(change, Put)
+        kind = Kind.ENTRY_PUT if is_put else Kind.ENTRY_DELETED
+        value = change.value if isinstance(change, Put) else None
+        event = self._made(kind, change.key, value, actor, reason, origin)
+        if is_put:
+            self._entries[change.key] = Entry(change.key, event)
+        else:
+            del self._entries[change.key]
+        return event
+
+    def _made(
+        self,
+        kind: Kind,
+        key: str,
+        value: JsonValue,
+        actor: str,
+        reason: str,
+        origin: Origin = MASTER,
+    ) -> Event:
         position = sum(event.origin == origin for event in self.events) + 1
         wall_ns = FIRST_NS + len(self.events) * 1_000_001_000
         event_id = EventId(wall_ns // 1_000_000, position)
-        is_put = isinstance(change, Put)
         event = Event(
             origin=origin,
             id=event_id,
-            kind=Kind.ENTRY_PUT if is_put else Kind.ENTRY_DELETED,
-            key=change.key,
-            packed=pack_value(change.value if isinstance(change, Put) else None),
+            kind=kind,
+            key=key,
+            packed=pack_value(value),
             actor=actor,
             reason=reason,
             wall_ns=wall_ns,
@@ -338,10 +450,6 @@ class FakeNode:
             digest=b"\1" * 32,
         )
         self.events.append(event)
-        if is_put:
-            self._entries[change.key] = Entry(change.key, event)
-        else:
-            del self._entries[change.key]
         return event
 
 

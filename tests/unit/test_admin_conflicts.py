@@ -142,12 +142,6 @@ def test_an_entry_that_was_changed_since_is_refused(node: FakeNode) -> None:
     assert (run.exit_code, run.err) == (3, f"error: {text}\n")
 
 
-def test_history_marks_what_was_overridden(node: FakeNode) -> None:
-    node.events[0]["overridden_by"] = "9-1"
-    (line,) = run_admin(node, "history").out.splitlines()[1:]
-    assert line.split("\t")[3] == "entry-put (overridden)"
-
-
 def test_conflicts_on_a_terminal_pass_no_control_on(node: FakeNode) -> None:
     node.conflicts[0]["actor"] = "[red]\x1b[2J"
     out = run_admin(node, "conflicts", terminal=True).out

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 import eventstore
 from admin.importing.entry_limits import (
     KEY_BYTES_MAX,
+    LICENCES,
     VALUE_BYTES_MAX,
     OverLimit,
     _packed_bytes,
@@ -84,6 +85,15 @@ def test_a_key_is_judged_as_the_store_judges_it(key: str) -> None:
 def test_the_limits_are_those_of_the_store() -> None:
     assert KEY_BYTES_MAX == eventstore.KEY_BYTES_MAX
     assert VALUE_BYTES_MAX == eventstore.VALUE_BYTES_MAX
+    assert LICENCES == eventstore.LICENCES
+
+
+def test_no_entry_is_imported_among_licences() -> None:
+    with pytest.raises(
+        OverLimit, match="'licences/a': a licence is installed, not put"
+    ):
+        check_entry("licences/a", 1)
+    check_entry("licence/a", 1)
 
 
 def test_a_value_may_fill_the_limit_and_not_a_byte_more() -> None:

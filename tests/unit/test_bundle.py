@@ -475,14 +475,18 @@ def made_anew(
     *,
     count: int = 5,
     change: Callable[[layout.Record], layout.Record] = lambda record: record,
+    tell: Callable[[layout.Trailer], layout.Trailer] = lambda trailer: trailer,
+    hidden: bytes = b"",
 ) -> None:
-    """A file that fits itself, with one block of `content`."""
+    """A file that fits itself, with one block of `content`, and `hidden` before that."""
     writer = lone()
     header = header_of(stream(writer))
     start = layout.MAGIC + layout.part(b"h", layout.header_bytes(header))
     ends = writer.blobs[0][0], writer.blobs[-1][0]
     digest = hashlib.sha256(content).digest()
-    record = change(layout.Record(0, count, *ends, len(start), len(content), digest))
+    record = change(
+        layout.Record(0, count, *ends, len(start + hidden), len(content), digest)
+    )
     index = layout.record_bytes(record)
     blocks = start + layout.part(b"b", content)
     before = blocks + layout.part(b"i", index)
@@ -493,10 +497,11 @@ def made_anew(
         key=None,
         held=(layout.held_of(writer.blobs, layout.Held()),),
     )
-    told_of = layout.trailer_bytes(attrs.evolve(trailer))
+    told_of = layout.trailer_bytes(tell(trailer))
     sealed = layout.part(b"t", told_of)
     sealed += layout.part(b"s", hashlib.sha256(told_of).digest())
-    path.write_bytes(before + sealed + layout.end(len(blocks)))
+    sealed += layout.end(len(hidden + blocks))
+    path.write_bytes(start + hidden + before.removeprefix(start) + sealed)
 
 
 def entries(writer: Writer) -> bytes:
@@ -506,6 +511,59 @@ def entries(writer: Writer) -> bytes:
 def test_such_a_file_is_read_where_it_is_honest(tmp_path: Path) -> None:
     made_anew(tmp_path / "file", zlib.compress(entries(lone())))
     assert told(tmp_path / "file") is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"before": bytes(32)}, "not those that its trailer tells of"),
+        ({"header": bytes(32)}, "its header was altered"),
+        ({"index": bytes(32)}, "its index was altered"),
+        ({"held": ()}, "different chains"),
+        ({"held": (layout.Held(),)}, "does not begin as the trailer says"),
+        ({"key": KEY.public.pem}, "signature was removed"),
+    ],
+    ids=lambda value: None if isinstance(value, str) else next(iter(value)),
+)
+def test_claims_of_the_trailer_are_refused(
+    tmp_path: Path, changes: dict[str, object], text: str
+) -> None:
+    content, path = zlib.compress(entries(lone())), tmp_path / "file"
+    made_anew(path, content, tell=lambda t: attrs.evolve(t, **changes))  # type: ignore[arg-type]
+    assert text in str(told(path))
+
+
+def test_bytes_that_nothing_tells_of_are_found(tmp_path: Path) -> None:
+    content, path = zlib.compress(entries(lone())), tmp_path / "file"
+    made_anew(path, content, hidden=b"hidden")
+    assert "not where the index says" in str(told(path))
+    made_anew(path, content)
+    data = path.read_bytes()
+    ending = data[-layout.END_BYTES :]
+    path.write_bytes(data.removesuffix(ending) + b"hidden" + ending)
+    assert "not at its end" in str(told(path))
+
+
+def test_a_block_is_checked_when_it_is_read(tmp_path: Path) -> None:
+    content, path = zlib.compress(entries(lone())), tmp_path / "file"
+    made_anew(path, content, change=lambda r: attrs.evolve(r, digest=bytes(32)))
+    with Bundle(path) as bundle, pytest.raises(DamagedBundle, match="was altered"):
+        bundle.read(MASTER, START, 1)
+
+
+@pytest.mark.parametrize("end", ["first", "last"])
+def test_digests_in_the_trailer_are_those_of_the_events(
+    tmp_path: Path, end: str
+) -> None:
+    def tell(trailer: layout.Trailer) -> layout.Trailer:
+        (held,) = trailer.held
+        heads = {"first": held.first, "last": held.last}
+        heads[end] = Head(getattr(held, end).id, bytes(32))
+        return attrs.evolve(trailer, held=(layout.Held(held.count, **heads),))
+
+    content, path = zlib.compress(entries(lone())), tmp_path / "file"
+    made_anew(path, content, tell=tell)
+    assert "has not the ends that the trailer tells" in str(told(path))
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,14 @@ def test_the_start_of_a_chain_names_pair_and_origin() -> None:
         pytest.param({"kind": "k" * 65}, "over its limit", id="long kind"),
         pytest.param({"key": "k" * 257}, "over its limit", id="long key"),
         pytest.param({"key": "alice"}, "collection/name", id="key of no entry"),
+        *(
+            pytest.param({"kind": kind, "key": key}, why, id=f"{key!r} of {kind}")
+            for kind in ("licence-installed", "licence-removed")
+            for key, why in (
+                ("", "collection/name"),
+                ("licences/a\nb", "control character"),
+            )
+        ),
         pytest.param({"actor": "a" * 257}, "over its limit", id="long actor"),
         pytest.param({"reason": "r" * 1025}, "over its limit", id="long reason"),
         pytest.param({"reason": b"r"}, "a text is none", id="reason of bytes"),

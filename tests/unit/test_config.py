@@ -289,6 +289,14 @@ class TestFields:
         config = NodeConfig(**{**FIELDS, "on_active": ["/bin/take", "10.0.0.9"]})
         assert config.on_active == ("/bin/take", "10.0.0.9")
 
+    @pytest.mark.parametrize("days", [0, -1, 28.5, float("nan"), "28", True, None])
+    def test_the_grace_is_28_days_at_most(self, days: object) -> None:
+        assert refusal(grace_days=days).startswith("grace_days is ")
+
+    def test_the_grace_may_be_a_part_of_a_day(self) -> None:
+        assert NodeConfig(**FIELDS, grace_days=0.5).grace_s == 12 * 3600.0
+        assert NodeConfig(**FIELDS).grace_s == 28 * 24 * 3600.0
+
     @pytest.mark.parametrize("realm", ["", 'a"b', "a\\b", "a\n", "x" * 129, 7])
     def test_a_realm_fits_in_quotes(self, realm: object) -> None:
         assert refusal(realm=realm).startswith("realm is ")

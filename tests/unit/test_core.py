@@ -954,3 +954,29 @@ def test_s17_callbacks_come_behind_the_change_that_they_tell_of() -> None:
     kinds = [type(e) for e in lone.effects if isinstance(e, ChangeState | RunCallbacks)]
     assert kinds == [ChangeState, RunCallbacks]
     assert lone.core.situation.phase == Active()
+
+
+def test_l2_contact_is_when_that_was_sent_which_the_peer_answers() -> None:
+    lone = LoneCore(STANDBY)
+    lone.connect()
+    assert lone.core.contact_s is None, "it has answered nothing yet"
+    sent_s = lone.now_s
+    answer = lone.last_sequence
+    lone.tick(1.0)
+    lone.beat(heard_sequence=answer)
+    assert lone.core.contact_s == sent_s
+    for _ in range(5):
+        lone.tick(1.0)
+        lone.beat(heard_sequence=answer)  # Held back on the way, or it hears no more.
+    assert lone.core.detector.heard_s == lone.now_s
+    assert lone.core.contact_s == sent_s
+    lone.beat(heard_sequence=lone.last_sequence)
+    assert lone.core.contact_s == lone.now_s
+    lone.beat(heard_sequence=lone.last_sequence + 1)
+    assert lone.core.contact_s == lone.now_s, "never sent"
+
+
+def test_l2_a_claim_is_no_contact() -> None:
+    lone = claimed(STANDBY, ACTIVE)
+    assert lone.core.detector.heard_s is not None
+    assert lone.core.contact_s is None

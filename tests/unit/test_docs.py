@@ -32,7 +32,8 @@ from tests.support.http_client import Api
 from tests.support.served_node import FakeNode
 
 OPERATORS = Document.read("docs/operators.md")
-GUIDES = OPERATORS, Document.read("docs/audit.md")
+LICENCES = Document.read("docs/licences.md")
+GUIDES = OPERATORS, Document.read("docs/audit.md"), LICENCES
 EMBEDDERS = Document.read("docs/embedders.md")
 HTTP = Document.read("docs/http.md")
 RELIABILITY = Document.read("docs/reliability.md")
@@ -201,7 +202,11 @@ def _texts(tree: ast.AST) -> Iterator[str]:
 
 
 def quoted_messages() -> list[str]:
-    rows = OPERATORS.rows("You see") + OPERATORS.rows("Reason")
+    rows = [
+        *OPERATORS.rows("You see"),
+        *OPERATORS.rows("Reason"),
+        *LICENCES.rows("Reason"),
+    ]
     return [text for row in rows for text in _CODE.findall(row[0])]
 
 

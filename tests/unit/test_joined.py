@@ -178,6 +178,17 @@ def test_live_streams_that_go_on_elsewhere_are_refused(files: Files) -> None:
         Joined([first], streams)
 
 
+def test_live_streams_that_continue_another_event_are_refused(files: Files) -> None:
+    first = files.segment("first", NONE, FIRST)
+    history = History()
+    for n in range(4):
+        history.master.put(f"users/{n}", "another", ms=1000 + n)
+    streams = files.live(FIRST)
+    streams.streams[MASTER] = history.master.blobs[2:]
+    with pytest.raises(DamagedBundle, match="a copy of this one that was not altered"):
+        Joined([first], streams)
+
+
 def test_files_and_streams_are_of_one_pair(files: Files) -> None:
     first = files.segment("first", NONE, FIRST)
     other = files.segment("other", NONE, FIRST, pair="shop")

@@ -63,6 +63,7 @@ def test_it_says_everything_that_the_contract_names() -> None:
             "last_hour": 0,
         },
         "both_active": {"count": 0, "last": None},
+        "licences": SOURCES.licences,
         "hand_over_problem": None,
         "health": {"redis": "ok"},
         "durability": {"appendonly": True, "appendfsync": "everysec"},

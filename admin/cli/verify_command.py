@@ -1,0 +1,311 @@
+"""`verify`: whether what is stored is what was written; `checkpoint`: so that it can be told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from admin.cli.offline_options import PairName, PasswordFile, RedisUrl, offline
+from admin.cli.output import Output
+from admin.cli.session import Session, session_of
+from admin.errors import DataUnverified, UsageProblem
+from admin.key_files import read_private_key, read_public_key
+from admin.offline import ORIGINS, opened
+from admin.verification import (
+    Offline,
+    ThroughNode,
+    Verified,
+    Verifier,
+    Watch,
+    verified,
+)
+from eventstore import (
+    Bad,
+    Checkpoint,
+    Head,
+    Judged,
+    Origin,
+    PrivateKey,
+    PublicKey,
+    digest_of,
+    display_url,
+)
+
+_File = Annotated[Path, typer.Argument(help="Where to; a line is appended.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command("verify")(verify)
+    app.command("checkpoint")(checkpoint)
+
+
+def verify(
+    context: typer.Context,
+    redis: RedisUrl = None,
+    pair: PairName = None,
+    redis_password_file: PasswordFile = None,
+    other_redis: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="The other Redis, with --redis: compare both."
+        ),
+    ] = None,
+    other_redis_password_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Its password, with --other-redis."),
+    ] = None,
+    redis_of: Annotated[
+        str | None,
+        typer.Option(
+            metavar="master|standby",
+            help="Whose Redis --redis is: finds a cut off end.",
+        ),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Checkpoints that must be in the history."),
+    ] = None,
+    public_key: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="What they were signed with, with --against."
+        ),
+    ] = None,
+    archives: Annotated[
+        bool,
+        typer.Option("--archives/--no-archives", help="Replaced events as well."),
+    ] = True,
+) -> None:
+    """Verify that nothing was changed, removed or put into the history.
+
+    Through a node: hash chains and vectors in both Redis, and both against each other. With
+    --redis straight from there. Names the first bad event and which copy is bad; exit code 7.
+    """
+    session = session_of(context)
+    if other_redis is None and other_redis_password_file is not None:
+        raise UsageProblem("--other-redis-password-file goes with --other-redis URL")
+    if redis is None and (other_redis is not None or redis_of is not None):
+        raise UsageProblem("--other-redis and --redis-of go with --redis URL")
+    if redis_of not in (None, *ORIGINS):
+        raise UsageProblem("--redis-of is neither master nor standby")
+    with ExitStack() as stack:
+        checkpoints = _checkpoints(stack, against, public_key)
+        verifier: Verifier
+        if (first := offline(redis, pair, redis_password_file)) is None:
+            verifier = ThroughNode(session.client())
+        else:
+            assert redis is not None
+            assert pair is not None
+            sources, names = [stack.enter_context(first)], [_name(redis)]
+            if other_redis is not None:
+                second = opened(other_redis, pair, other_redis_password_file)
+                sources.append(stack.enter_context(second))
+                names.append(_name(other_redis))
+            of = None if redis_of is None else Origin(redis_of)
+            verifier = Offline(sources, names, of)
+        started_ns = session.world.now_ns()
+        with _progress(session.output) as watch:
+            found = verified(
+                verifier, watch, archives=archives, checkpoints=checkpoints
+            )
+        _show(session.output, found, (session.world.now_ns() - started_ns) / 1e9)
+
+
+def checkpoint(
+    context: typer.Context,
+    file: _File,
+    key: Annotated[Path, typer.Option(metavar="FILE", help="The private key.")],
+    redis: RedisUrl = None,
+    pair: PairName = None,
+    redis_password_file: PasswordFile = None,
+) -> None:
+    """Append where both streams end now, signed, to FILE, for `verify --against FILE`.
+
+    Run it from cron on a machine that is none of the pair.
+    """
+    session = session_of(context)
+    private = read_private_key(key)
+    source = offline(redis, pair, redis_password_file)
+    if source is None:
+        heads = session.client().stored_heads(compare=False)
+        made = Checkpoint(heads.pair, _now(session), heads.heads)
+    else:
+        with source as streams:
+            last = {origin: streams.last(origin) for origin in ORIGINS}
+        found = {o: Head(s[0], digest_of(s[1])) for o, s in last.items() if s}
+        made = Checkpoint(streams.pair, _now(session), found)
+    _append(file, made, private)
+    told = {str(o): str(head.id) for o, head in sorted(made.heads.items())}
+    if session.output.json:
+        session.output.record({"file": str(file), "time": made.time, "heads": told})
+    else:
+        heads_text = ", ".join(f"{o} {event_id}" for o, event_id in told.items())
+        session.output.line(f"{file}: {heads_text or 'no event yet'}")
+
+
+def _name(url: str) -> str:
+    return f"Redis at {display_url(url)}"
+
+
+def _now(session: Session) -> str:
+    now = datetime.fromtimestamp(session.world.now_ns() / 1e9, UTC)
+    return now.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _checkpoints(
+    stack: ExitStack, against: Path | None, public_key: Path | None
+) -> tuple[BinaryIO, PublicKey] | None:
+    if (against is None) != (public_key is None):
+        raise UsageProblem("--against FILE and --public-key FILE go together")
+    if against is None or public_key is None:
+        return None
+    key = read_public_key(public_key)
+    try:
+        return stack.enter_context(against.open("rb")), key
+    except OSError as error:
+        raise UsageProblem(f"cannot read {against}: {error.strerror}") from error
+
+
+def _append(path: Path, made: Checkpoint, key: PrivateKey) -> None:
+    """Add a line, durably. A line before it that was cut off stays a line of its own."""
+    try:
+        with path.open("a+b") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 1))
+            start = b"" if file.read(1) in (b"", b"\n") else b"\n"
+            file.write(start + made.signed(key) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise UsageProblem(f"cannot write {path}: {error.strerror}") from error
+
+
+@contextmanager
+def _progress(output: Output) -> Iterator[Watch]:
+    with Progress(
+        TextColumn("verifying"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=output.error_terminal(),
+        disable=not output.stderr_is_terminal,
+        transient=True,
+    ) as progress:
+        task = progress.add_task("verifying", total=None)
+
+        def watch(count: int, total: int) -> None:
+            progress.update(task, completed=count, total=max(total, count))
+
+        yield watch
+
+
+def _show(output: Output, found: Verified, took_s: float) -> None:
+    report = found.report
+    rate = round(report.event_count / took_s) if took_s > 0 else 0
+    if report.problem:
+        output.note(f"only one copy was verified: {report.problem}")
+    if output.json:
+        output.record(_as_json(found, rate))
+    else:
+        for stream in report.streams:
+            output.line(_stream_line(stream))
+            if stream.lag:
+                output.line(f"  {stream.lag}")
+        if report.archive_count:
+            bad = report.bad_archive_count
+            output.line(
+                f"archives: {report.archive_count}, {report.archived_count} events, "
+                + (f"{bad} bad" if bad else "whole")
+            )
+        if found.checkpoint_count:
+            output.line(f"checkpoints: {found.checkpoint_count} looked up")
+        output.line(f"{report.event_count} events verified, {rate} per second")
+    if not found.is_whole:
+        raise DataUnverified(
+            "the history failed verification",
+            code="unverified",
+            reasons=_reasons(found),
+        )
+
+
+def _stream_line(stream: Judged) -> str:
+    later = f", {stream.later_count} of a later format" if stream.later_count else ""
+    state = "whole" if stream.is_whole else "BAD"
+    head = max(stream.heads.values(), key=lambda head: head.id.n)
+    return (
+        f"{stream.origin}: {stream.event_count} events{later}, {state}, up to {head.id} "
+        f"(digest {head.digest.hex()[:16]}…)"
+    )
+
+
+def _reasons(found: Verified) -> list[str]:
+    reasons = []
+    for stream in found.report.streams:
+        if stream.verdict:
+            reasons.append(f"stream {stream.origin}: {stream.verdict}")
+        reasons += [f"stream {stream.origin}, {_bad_text(bad)}" for bad in stream.bad]
+    for name, bad in found.report.bad_archives.items():
+        reasons.append(f"archive {name}, {_bad_text(bad)}")
+    hidden = found.report.bad_archive_count - len(found.report.bad_archives)
+    if hidden > 0:
+        reasons.append(f"{hidden} further archives are bad")
+    reasons += [f"checkpoints, {line}" for line in found.bad_lines]
+    hidden = found.bad_line_count - len(found.bad_lines)
+    if hidden > 0:
+        reasons.append(f"{hidden} further lines of checkpoints are bad")
+    return reasons
+
+
+def _bad_text(bad: Bad) -> str:
+    place = "" if bad.id is None else f", event {bad.id}"
+    return f"{bad.copy}{place}: {bad.what}"
+
+
+def _as_json(found: Verified, rate: int) -> dict[str, object]:
+    report = found.report
+    return {
+        "ok": found.is_whole,
+        "pair": report.pair,
+        "events": report.event_count,
+        "per_second": rate,
+        "problem": report.problem,
+        "streams": [
+            {
+                "origin": stream.origin,
+                "events": stream.event_count,
+                "later_format": stream.later_count,
+                "heads": {
+                    copy: {"id": str(head.id), "digest": head.digest.hex()}
+                    for copy, head in stream.heads.items()
+                },
+                "verdict": stream.verdict,
+                "differs_from": None if stream.parted is None else str(stream.parted),
+                "lag": stream.lag,
+                "bad": [_bad_json(bad) for bad in stream.bad],
+            }
+            for stream in report.streams
+        ],
+        "archives": {
+            "count": report.archive_count,
+            "events": report.archived_count,
+            "bad_count": report.bad_archive_count,
+            "bad": {name: _bad_json(b) for name, b in report.bad_archives.items()},
+        },
+        "checkpoints": {
+            "count": found.checkpoint_count,
+            "bad_count": found.bad_line_count,
+            "bad": list(found.bad_lines),
+        },
+    }
+
+
+def _bad_json(bad: Bad) -> dict[str, object]:
+    event_id = None if bad.id is None else str(bad.id)
+    return {"copy": bad.copy, "id": event_id, "what": bad.what}
