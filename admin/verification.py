@@ -22,6 +22,7 @@ from eventstore import (
     Witness,
     accusations,
     accused_by,
+    begin_verification,
     read_checkpoints,
     verify_on,
 )
@@ -102,7 +103,7 @@ class Offline:
         first = self.sources[0]
         last = [first.last(origin) for origin in origins]
         total = sum(stored[0].n for stored in last if stored)
-        now = Verification.start(first.pair, len(self.sources), archives=archives)
+        now = begin_verification(self.sources, archives=archives)
         while not now.is_over:
             now = verify_on(
                 now,

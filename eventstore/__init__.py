@@ -6,6 +6,7 @@ is an argument. Programs may read a pair's history with these names when no node
 
 from eventstore.archived import Archived
 from eventstore.archiving import Archiving
+from eventstore.beginnings import missing_text
 from eventstore.blame import Blame, Changed
 from eventstore.bundle import Bundle
 from eventstore.bundle_check import CheckedChain, check_bundle
@@ -123,8 +124,9 @@ from eventstore.telling import (
     told_explanation,
     told_standing,
 )
+from eventstore.trimming import beginning
 from eventstore.verified import Verification, VerifyReport, Witness
-from eventstore.verifying import verify, verify_on
+from eventstore.verifying import begin_verification, verify, verify_on
 from eventstore.version_vector import Order, compare, format_vector, parse_vector
 from eventstore.witnesses import accusations, accused_by
 
@@ -226,6 +228,8 @@ __all__ = [
     "WritesFrozen",
     "accusations",
     "accused_by",
+    "begin_verification",
+    "beginning",
     "check_bundle",
     "check_key",
     "check_text",
@@ -240,6 +244,7 @@ __all__ = [
     "format_time",
     "format_vector",
     "least",
+    "missing_text",
     "parse_vector",
     "read_archived",
     "read_blame",

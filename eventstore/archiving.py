@@ -22,11 +22,15 @@ _NS_PER_MS: Final = 1_000_000
 
 
 class Archiving:
-    """Orders for the pair of `store`, whose streams are `streams`. For the prevailing node."""
+    """Orders for the pair of `store`, whose streams are `streams`. For the prevailing node.
 
-    def __init__(self, store: EventStore, streams: Streams) -> None:
+    `source` is the peer's Redis.
+    """
+
+    def __init__(self, store: EventStore, streams: Streams, source: Streams) -> None:
         self._store = store
         self._streams = streams
+        self._source = source
 
     def find(
         self, before_ns: int, peer_heads: Mapping[Origin, Head]
@@ -100,7 +104,7 @@ class Archiving:
         limits = {}
         for origin, own in store.snapshot.heads.items():
             peers = peer_heads.get(origin, Head(START, b""))
-            if peers.id > own.id:
+            if peers.id > own.id and origin != store.origins[0]:
                 limits[origin] = own.id
                 continue
             if peers.id != START and self._head(origin, peers.id) != peers:

@@ -94,11 +94,7 @@ def export_events(
             entry that is no event; nothing is left.
     """
     streams = [
-        Chain(
-            origin=origin,
-            after=Head(START, codec.genesis(source.pair, origin)),
-            until=until,
-        )
+        Chain(origin=origin, after=_begin(source, origin), until=until)
         for origin, until in ends.items()
     ]
     # They are listed after the ends were taken: what the streams tell of is there.
@@ -120,6 +116,14 @@ def export_events(
             export.told(len(page))
 
     return write_bundle(path, header, told_pages, export.key)
+
+
+def _begin(source: KeepingSource, origin: Origin) -> Head:
+    """What the stream continues: what was archived is in other files."""
+    first = source.read(origin, START, 1)
+    if first and first[0][0].n > 1:
+        return head_of(first[0])
+    return Head(START, codec.genesis(source.pair, origin))
 
 
 def read_stored(

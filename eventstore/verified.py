@@ -20,7 +20,7 @@ from eventstore.comparing import (
     Judged,
     judge,
 )
-from eventstore.event import JsonValue, Origin
+from eventstore.event import START, JsonValue, Origin
 from eventstore.memory import Head
 from eventstore.verification import Fault, Walked
 
@@ -81,15 +81,31 @@ class Verification:
 
     @classmethod
     def start(
-        cls, pair: str, copy_count: int, *, archives: bool = True
+        cls,
+        pair: str,
+        copy_count: int,
+        *,
+        archives: bool = True,
+        archived: Sequence[Mapping[Origin, Head | None]] = (),
     ) -> Verification:
-        """Nothing was looked at yet."""
+        """Nothing was looked at yet.
+
+        `archived` says of each copy with which event a stream begins there that has an
+        earlier one, up to which nothing is looked at; None: nobody archived what is missing.
+        """
         first, second = (
-            Compared(walked=[Walked.start(pair, origin)] * copy_count)
+            _begun(pair, origin, [found.get(origin, _WHOLE) for found in archived])
+            if archived
+            else Compared(walked=[Walked.start(pair, origin)] * copy_count)
             for origin in ORIGINS
         )
         archive = (FIRST, "", None) if archives else None
         return cls(compared=(first, second), archive=archive)
+
+    def archived_n(self, origin: Origin) -> int:
+        """How many events of the stream are archived, and were not looked at."""
+        walked = self.compared[ORIGINS.index(origin)].walked[FIRST]
+        return walked.head.id.n - walked.event_count
 
     @property
     def copy_count(self) -> int:
@@ -189,3 +205,23 @@ class Verification:
             },
             bad_archive_count=self.bad_archive_count,
         )
+
+
+_WHOLE: Final = Head(START, b"")
+
+
+def _begun(pair: str, origin: Origin, begins: Sequence[Head | None]) -> Compared:
+    """Copies of a stream before the first event that is looked at, of each the same one."""
+    said = [head for head in begins if head is not None]
+    start = max(said, key=lambda head: head.id, default=_WHOLE)
+    begin = Walked.start(pair, origin) if start.id == START else Walked(head=start)
+    walked = [
+        begin if head is not None else attrs.evolve(begin, fault=_REMOVED)
+        for head in begins
+    ]
+    return Compared(walked=walked, is_alone=None in begins)
+
+
+_REMOVED: Final = Fault(
+    None, "the stream has lost its beginning, and no event says that it was archived"
+)

@@ -33,15 +33,18 @@ class ArchiveOrders:
         *,
         store: EventStore,
         streams: Streams,
+        source: Streams,
         enabled: Callable[[], bool],
         replicates: Callable[[], bool],
         view: Callable[[], View],
         clock: Clock,
     ) -> None:
-        """`enabled` tells whether replication is on, `replicates` whether it goes on."""
+        """`source` is the peer's Redis. `enabled` tells whether replication is on, `replicates`
+        whether it goes on.
+        """
         self._role = role
         self._store = store
-        self._archiving = Archiving(store, streams)
+        self._archiving = Archiving(store, streams, source)
         self._enabled = enabled
         self._replicates = replicates
         self._view = view

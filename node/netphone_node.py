@@ -47,6 +47,7 @@ from eventstore import (
     Verification,
     VerifyReport,
     Watch,
+    beginning,
     connect,
     display_url,
     read_archived,
@@ -748,11 +749,23 @@ class NetPhoneNode:
         how many events are read next; what it raises ends the walk.
 
         Raises:
-            NoSuchPoint: `until` is a vector that no node can have had.
+            NoSuchPoint: `until` is a vector that no node can have had, or before what is
+                kept: the archive files have that.
             StoreUnavailable, DamagedEvent: the events could not be read.
         """
         return replay(
-            self._streams, until, key=key, prefix=prefix, watch=watch, **_ORIGINS
+            self._streams,
+            until,
+            key=key,
+            prefix=prefix,
+            watch=watch,
+            base=lambda: beginning(
+                self._streams,
+                self._store.origins,
+                prevailing=_ORIGINS["prevailing"],
+            ),
+            prevailing=_ORIGINS["prevailing"],
+            other=_ORIGINS["other"],
         )
 
     def blame(

@@ -22,6 +22,7 @@ from eventstore import (
     Delete,
     EntryChanged,
     EventId,
+    EventStore,
     Export,
     Filter,
     JsonValue,
@@ -31,6 +32,7 @@ from eventstore import (
     Replication,
     ResyncOrder,
     StoreUnavailable,
+    Streams,
     check_bundle,
     closed_cut,
     closed_ends,
@@ -327,6 +329,14 @@ def keep_foreign_bytes(world: World) -> None:
     world.write(Put("users/a", 1))
 
 
+@attrs.frozen
+class Peer:
+    """The standby, as the master reaches it."""
+
+    store: EventStore
+    streams: Streams
+
+
 def archive_all(world: World) -> None:
     """What is older than now, and was not archived yet, may leave the master's Redis."""
     exchange(world.master, world.standby)
@@ -334,7 +344,7 @@ def archive_all(world: World) -> None:
         world.files,
         world.master.store,
         world.master.streams,
-        world.standby.store,
+        Peer(world.standby.store, world.source),
         world.clock.ms * 1_000_000 + 1,
     )
     exchange(world.master, world.standby)

@@ -345,7 +345,7 @@ class Pair:
         node = side.node
         with suppress(ArchiveRefused, StoreUnavailable, DamagedEvent):
             ordered = archive(
-                self.files, node.store, node.streams, peer.node.store, ms * 1_000_000
+                self.files, node.store, node.streams, peer.node, ms * 1_000_000
             )
             event_seen(f"archived: {ordered is not None}")
 

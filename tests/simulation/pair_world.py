@@ -153,7 +153,7 @@ class PairWorld(World):
             Origin(o): Head(EventId.parse(h.id), bytes.fromhex(h.digest))
             for o, h in peer.heads.items()
         }
-        archiving = Archiving(node.store, node.streams)
+        archiving = Archiving(node.store, node.streams, node.replication.source)
         try:
             found = archiving.find(before_ns, heads)
             if found == archiving.begins():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import attrs
 
@@ -63,19 +64,30 @@ class Whole:
         return self.streams.last(origin)
 
 
+class Peer(Protocol):
+    """The other node."""
+
+    @property
+    def store(self) -> EventStore: ...
+    @property
+    def streams(self) -> Streams: ...
+
+
 def archive(
     files: Files,
     store: EventStore,
     streams: Streams,
-    peer: EventStore,
+    peer: Peer,
     before_ns: int,
 ) -> Event | None:
     """Order at `store` what `admin archive` orders; None: nothing is that old."""
-    archiving = Archiving(store, streams)
-    heads = archiving.find(before_ns, peer.snapshot.heads)
+    archiving = Archiving(store, streams, peer.streams)
+    heads = archiving.find(before_ns, peer.store.snapshot.heads)
     if heads == archiving.begins():
         return None
     left = {origin: head for origin, head in heads.items() if head.id != START}
     archived = Archived(left, "segment", "0" * 64)
     files.keep(streams, archived)
-    return archiving.order(archived, peer.snapshot.heads, actor="jane", reason="old")
+    return archiving.order(
+        archived, peer.store.snapshot.heads, actor="jane", reason="old"
+    )
