@@ -4,7 +4,7 @@ This package knows nothing of links, takeover or HTTP, and which origin wins a c
 is an argument. Programs may read a pair's history with these names when no node is up.
 """
 
-from eventstore.archived import Archived
+from eventstore.archived import Archived, archived_of
 from eventstore.archiving import Archiving
 from eventstore.beginnings import missing_text
 from eventstore.blame import Blame, Changed
@@ -228,6 +228,7 @@ __all__ = [
     "WritesFrozen",
     "accusations",
     "accused_by",
+    "archived_of",
     "begin_verification",
     "beginning",
     "check_bundle",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 
+import attrs
+
 from eventstore import (
     Archived,
     ArchiveRefused,
@@ -22,6 +24,16 @@ from node.errors import NotMaster
 from node.link_messages import Heartbeat
 from node.roles import Role
 from node.runtime import View
+
+
+@attrs.frozen
+class Archivable:
+    """Which events may leave the streams; none where both are equal."""
+
+    after: Mapping[Origin, Head]
+    """The last event of each stream that is archived already."""
+    until: Mapping[Origin, Head]
+    """The last one of each stream that may be."""
 
 
 class ArchiveOrders:
@@ -51,20 +63,18 @@ class ArchiveOrders:
         self._clock = clock
         self._lock = threading.Lock()
 
-    def find(self, before_ns: int) -> tuple[dict[Origin, Head], dict[Origin, Head]]:
-        """Behind what, and up to which event of each stream, may be archived now.
+    def find(self, before_ns: int) -> Archivable:
+        """Which events from before `before_ns`, nanoseconds since 1970, may be archived now.
 
-        Nothing older than `before_ns` (nanoseconds since 1970) that may leave: the same
-        twice.
+        Walks through them.
 
         Raises:
             NotMaster, ArchiveRefused: every reason why nothing may leave.
             StoreUnavailable, DamagedEvent: Redis did not answer, or not with events.
         """
         peer = self._checked(before_ns)
-        return self._archiving.begins(), self._archiving.find(
-            before_ns, _heads_of(peer)
-        )
+        until = self._archiving.find(before_ns, _heads_of(peer))
+        return Archivable(self._archiving.begins(), until)
 
     def order(
         self, archived: Archived, before_ns: int, *, actor: str, reason: str

@@ -19,6 +19,7 @@ from eventstore import (
     FORMAT_VERSION,
     START,
     Archive,
+    Archived,
     ArchivedEvent,
     Blame,
     Change,
@@ -57,6 +58,7 @@ from eventstore import (
     read_stored,
     replay,
 )
+from node.archiving import Archivable, ArchiveOrders
 from node.clock import Clock, SystemClock, iso_utc
 from node.config import NodeConfig
 from node.conflicts import Conflicts
@@ -206,6 +208,16 @@ class NetPhoneNode:
             contact_s=lambda: self._runtime.view.contact_s,
             hand_in=self._shells.bookkeeping.hand_in,
             warn=self._listeners.licences_warned,
+        )
+        self._archive_orders = ArchiveOrders(
+            config.role,
+            store=self._store,
+            streams=self._streams,
+            source=self._replication.source,
+            enabled=lambda: self._shells.replication.current.enabled,
+            replicates=lambda: self._replicator.progress.connected,
+            view=lambda: self._runtime.view,
+            clock=self._clock,
         )
         core = Core(
             config,
@@ -856,6 +868,35 @@ class NetPhoneNode:
         self._check_started()
         return self._resyncing.order(
             actor=actor, reason=reason, discard=discard, dry_run=dry_run
+        )
+
+    def archivable(self, before_ns: int) -> Archivable:
+        """Which events from before may leave for a file; only the master tells.
+
+        `before_ns` is in nanoseconds since 1970 and at least a minute ago. Walks through them.
+
+        Raises:
+            NotMaster, ArchiveRefused: every reason why nothing may leave now.
+            StoreUnavailable, DamagedEvent: Redis did not answer, or not with events.
+        """
+        self._check_started()
+        return self._archive_orders.find(before_ns)
+
+    def archive(
+        self, archived: Archived, before_ns: int, *, actor: str, reason: str = ""
+    ) -> Event:
+        """Let both nodes forget what is in a file, which must be whole and safe by now.
+
+        The event that this writes is durable when it returns; each node trims its Redis
+        soon after it has it. Only the master takes this order.
+
+        Raises:
+            NotMaster, ArchiveRefused: every reason why not; nothing was changed.
+            StoreUnavailable, DamagedEvent: Redis did not answer; the text says what is known.
+        """
+        self._check_started()
+        return self._archive_orders.order(
+            archived, before_ns, actor=actor, reason=reason
         )
 
     def pause_takeover(self, for_s: float, *, actor: str, reason: str = "") -> None:
