@@ -18,6 +18,7 @@ from admin.offline import MASTER, ORIGINS, STANDBY
 from admin.past_replies import Blame, Change, Difference, Explanation, parts
 from admin.points import Point
 from eventstore import (
+    Memory,
     NoSuchPoint,
     Replayed,
     Source,
@@ -33,7 +34,6 @@ from eventstore import (
     told_explanation,
     told_standing,
 )
-from eventstore.memory import Memory
 
 Progress = Callable[[int | None], AbstractContextManager[Watch]]
 """Shows how far a walk is, of how many events; None: nobody knows."""

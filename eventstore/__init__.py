@@ -10,7 +10,7 @@ from eventstore.beginnings import missing_text
 from eventstore.blame import Blame, Changed
 from eventstore.bundle import Bundle
 from eventstore.bundle_check import CheckedChain, check_bundle
-from eventstore.bundle_format import Chain, Header, Held, Trailer
+from eventstore.bundle_format import SEGMENT, Chain, Header, Held, Trailer
 from eventstore.bundle_writer import write_bundle
 from eventstore.checkpoint import (
     CHECKPOINT_BYTES_MAX,
@@ -63,6 +63,7 @@ from eventstore.explanation import Explanation
 from eventstore.export import (
     Export,
     KeepingSource,
+    chain_pages,
     closed_ends,
     export_events,
     read_stored,
@@ -91,7 +92,7 @@ from eventstore.licence import (
     sign_licence,
     signed_bytes,
 )
-from eventstore.memory import Head, Snapshot, Stored
+from eventstore.memory import Head, Memory, Snapshot, Stored
 from eventstore.parting import Leaving
 from eventstore.replay import (
     Difference,
@@ -143,6 +144,7 @@ __all__ = [
     "LICENCE_SEATS_MAX",
     "LICENCE_TEXT_BYTES_MAX",
     "REASON_BYTES_MAX",
+    "SEGMENT",
     "SIGNATURE_BYTES",
     "START",
     "VALUE_BYTES_MAX",
@@ -192,6 +194,7 @@ __all__ = [
     "Licence",
     "LicenceSignature",
     "Loss",
+    "Memory",
     "NoSuchConflict",
     "NoSuchEntry",
     "NoSuchPoint",
@@ -231,6 +234,7 @@ __all__ = [
     "archived_of",
     "begin_verification",
     "beginning",
+    "chain_pages",
     "check_bundle",
     "check_key",
     "check_text",

@@ -21,6 +21,7 @@ PURE = {
     "eventstore/version_vector.py",
     "eventstore/bundle_format.py",
     "eventstore/archived.py",
+    "eventstore/beginnings.py",
     "eventstore/archive_verification.py",
     "eventstore/codec.py",
     "eventstore/comparing.py",

@@ -22,18 +22,18 @@ from admin.key_files import read_private_key
 from admin.node_events import NodeEvents
 from admin.offline import ORIGINS
 from eventstore import (
+    SEGMENT,
     Chain,
     EventId,
     Head,
     Header,
     Origin,
     PrivateKey,
+    Stored,
+    chain_pages,
     check_bundle,
     write_bundle,
 )
-from eventstore.bundle_format import SEGMENT
-from eventstore.export import chain_pages
-from eventstore.memory import Stored
 
 _READ_BYTES = 1024 * 1024
 

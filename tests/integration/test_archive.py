@@ -64,7 +64,7 @@ def wait_until_trimmed(pair: PairProcesses, *roles: Role) -> None:
 
 
 def entries(pair: PairProcesses, role: Role) -> object:
-    return pair.nodes[role].ask("GET", "/entries")["entries"]
+    return pair.nodes[role].client.ask("GET", "/entries")["entries"]
 
 
 def redis_of(pair: PairProcesses, role: Role) -> tuple[str, ...]:
@@ -82,7 +82,7 @@ def test_old_events_leave_for_a_file_and_history_goes_on_over_both(
 ) -> None:
     pair, file = old_pair, tmp_path / "segment"
     whole = done(pair, pair.master, "history", "--json", "--limit", "0").records
-    assert done(pair, pair.master, "archive", file, "--before", now_ms(), "--dry-run")
+    archived(pair, file, "--dry-run")
     assert not file.exists()
     archived(pair, file, "--reason", "over a year old")
     wait_until_trimmed(pair, *Role)
