@@ -133,10 +133,13 @@ class Archiving:
                 f"event {head.id} of stream {origin!r} is not at both nodes, which "
                 f"have it up to {limit}"
             )
-        if self._head(origin, head.id) != head:
-            return (
-                f"event {head.id} of stream {origin!r} is not here as it is in the file"
-            )
+        for streams, where in ((self._streams, "here"), (self._source, "at the peer")):
+            blob = streams.at(origin, head.id)
+            if blob is None or codec.digest_of(blob) != head.digest:
+                return (
+                    f"event {head.id} of stream {origin!r} is not {where} as it is in the "
+                    "file"
+                )
         return None
 
     def _there(self, origin: Origin, last: EventId) -> Head:

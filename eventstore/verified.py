@@ -104,8 +104,8 @@ class Verification:
 
     def archived_n(self, origin: Origin) -> int:
         """How many events of the stream are archived, and were not looked at."""
-        walked = self.compared[ORIGINS.index(origin)].walked[FIRST]
-        return walked.head.id.n - walked.event_count
+        compared = self.compared[ORIGINS.index(origin)]
+        return max(w.head.id.n - w.event_count for w in compared.walked)
 
     @property
     def copy_count(self) -> int:
@@ -212,16 +212,11 @@ _WHOLE: Final = Head(START, b"")
 
 def _begun(pair: str, origin: Origin, begins: Sequence[Head | None]) -> Compared:
     """Copies of a stream before the first event that is looked at, of each the same one."""
+    whole = Walked.start(pair, origin)
     said = [head for head in begins if head is not None]
     start = max(said, key=lambda head: head.id, default=_WHOLE)
-    begin = Walked.start(pair, origin) if start.id == START else Walked(head=start)
-    walked = [
-        begin if head is not None else attrs.evolve(begin, fault=_REMOVED)
-        for head in begins
-    ]
+    if start.id == START:
+        return Compared(walked=[whole] * len(begins))
+    # What nobody archived is walked from the genesis, which finds that it is not there.
+    walked = [whole if head is None else Walked(head=start) for head in begins]
     return Compared(walked=walked, is_alone=None in begins)
-
-
-_REMOVED: Final = Fault(
-    None, "the stream has lost its beginning, and no event says that it was archived"
-)

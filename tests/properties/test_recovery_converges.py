@@ -4,7 +4,7 @@ with everything that either server still had, once, and agree.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import attrs
@@ -297,6 +297,8 @@ class Pair:
         }
         self._must_stay: list[Event] = []
         self.files = Files()
+        self._has_lost = False
+        """Whether an event was in neither Redis any more."""
 
     def do(self, action: Action) -> None:
         side = self.sides[action.origin]
@@ -318,7 +320,10 @@ class Pair:
             case Turn():
                 side.turn(action)
             case Forget(_, back, process_dies, connections_end):
+                before = self._still(lambda event: event.digest)
                 side.forget(back)
+                after = self._still(lambda event: event.digest)
+                self._has_lost |= not before <= after
                 side.was_put_back |= not process_dies and back is not None
                 side.was_rolled_back |= back is not None
                 self._forgotten()
@@ -349,13 +354,16 @@ class Pair:
             )
             event_seen(f"archived: {ordered is not None}")
 
-    def _forgotten(self) -> None:
-        still = {
-            written(event)
+    def _still(self, named: Callable[[Event], bytes] = written) -> set[bytes]:
+        return {
+            named(event)
             for side in self.sides.values()
             for origin in ORIGINS
             for event in events(side.node, origin, self.files)
         }
+
+    def _forgotten(self) -> None:
+        still = self._still()
         self._must_stay = [e for e in self._must_stay if e.digest in still]
 
     def settle(self) -> None:
@@ -382,7 +390,8 @@ class Pair:
     def check(self) -> None:
         self.settle()
         master, standby = (self.sides[origin].node for origin in (MASTER, STANDBY))
-        check(master, standby, self._must_stay, self.files)
+        is_whole = None if self._has_lost else True
+        check(master, standby, self._must_stay, self.files, is_whole=is_whole)
 
 
 @settings(max_examples=150)
