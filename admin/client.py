@@ -190,19 +190,6 @@ class NodeClient:
             for event in fields.array("events"):
                 yield HistoryEvent.from_reply(Fields(event, "GET /history 'events'"))
 
-    def stored_events(
-        self, origin: str, after: str | None, count: int, *, newest: bool = False
-    ) -> Iterator[tuple[str, str]]:
-        """Ids and bytes (base64) of at most `count` stored events behind `after`.
-
-        One request: there may be more although they are fewer. `newest`: only that one.
-        """
-        query = {"origin": origin, "after": after, "limit": str(count)}
-        query["newest"] = "true" if newest else None
-        for event in self._ask("GET", "/history/stored", query=query).array("events"):
-            fields = Fields(event, "GET /history/stored 'events'")
-            yield fields.text("id"), fields.text("event")
-
     def conflicts(
         self, *, settled: bool, key: str | None, prefix: str | None
     ) -> Iterator[LostChange]:
@@ -213,18 +200,14 @@ class NodeClient:
                 where = "GET /conflicts 'conflicts'"
                 yield LostChange.from_reply(Fields(found, where))
 
-    def applied(self) -> tuple[str, dict[str, str]]:
-        """The pair, and for each origin its newest event that the node has applied."""
-        fields = self._ask("GET", "/status")
-        vector = fields.inner("vector")
-        return fields.text("pair"), {
-            origin: vector.text(origin) for origin in vector.raw
-        }
-
-    def stored(
-        self, of: Mapping[str, str], *, after: str, limit: int
+    def stored_events(
+        self, of: Mapping[str, str], *, after: str | None, limit: int
     ) -> list[tuple[str, bytes]]:
-        """At most `limit` entries of a stream or an archive behind `after`: id and bytes."""
+        """Ids and bytes of at most `limit` stored events behind `after`.
+
+        `of`: `{"origin": ORIGIN}`, with `newest` only its last one; or `{"archive": NAME}`.
+        One request: there may be more although they are fewer.
+        """
         query = {**of, "after": after, "limit": str(limit)}
         found = self._ask("GET", "/events", query=query).array("events")
         events = [Fields(event, "GET /events 'events'") for event in found]

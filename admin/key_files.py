@@ -41,10 +41,13 @@ def write_new_key(path: Path) -> PublicKey:
     """
     key = PrivateKey.new()
     public = path.with_name(path.name + ".pub")
-    if public.exists():
-        raise UsageProblem(f"{public} is there already; name another file")
-    _create(path, key.pem, 0o600)
+    # The public one first: that a disk is full is then known before there is a secret.
     _create(public, key.public.pem, 0o644)
+    try:
+        _create(path, key.pem, 0o600)
+    except UsageProblem:
+        public.unlink()
+        raise
     return key.public
 
 
@@ -52,25 +55,31 @@ def _key(path: Path, from_pem: Callable[[bytes], _Key], *, secret: bool) -> _Key
     try:
         with path.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            if secret and mode & _OTHERS:
-                raise UsageProblem(
-                    f"the key file {path} has mode {mode:04o}, so others can read it; "
-                    f"correct it with: chmod 600 {path}"
-                )
-            pem = file.read(KEY_FILE_BYTES_MAX)
-        return from_pem(pem)
+            key = from_pem(file.read(KEY_FILE_BYTES_MAX))
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise UsageProblem(f"cannot read the key file {path}: {reason}") from error
     except KeyRefused as error:
         raise UsageProblem(f"the key file {path} cannot be used: {error}") from None
+    # After the key: who gave the public one by mistake must not be told to guard it.
+    if secret and mode & _OTHERS:
+        raise UsageProblem(
+            f"the key file {path} has mode {mode:04o}, so others can read it; "
+            f"correct it with: chmod 600 {path}"
+        )
+    return key
 
 
 def _create(path: Path, data: bytes, mode: int) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     try:
-        with os.fdopen(os.open(path, flags, mode), "wb") as file:
-            file.write(data)
+        descriptor = os.open(path, flags, mode)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+        except OSError:
+            path.unlink()
+            raise
     except FileExistsError:
         raise UsageProblem(f"{path} is there already; name another file") from None
     except OSError as error:

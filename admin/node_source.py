@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import binascii
-from base64 import b64decode
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import pairwise
 
 from admin.client import NodeClient
 from admin.errors import ReplyUnclear
-from admin.fields import shortened
-from eventstore import START, EventId, Origin
+from eventstore import START, Archive, EventId, Origin, Stored
 
-_PAGE_COUNT_MAX = 1000
+_PAGE_COUNT_MAX = 5000
 """The node gives no more at a time."""
 
 
 class NodeSource:
-    """A `Source`. The node passes on what is stored; decoding and folding are done here.
+    """A `KeepingSource`. The node passes on what is stored; all else is done here.
 
     Every method raises an `AdminError` where the node gives none, or no events.
     """
@@ -32,42 +31,56 @@ class NodeSource:
             self._pair = self._client.status().pair
         return self._pair
 
-    def read(
-        self, origin: Origin, after: EventId, count: int
-    ) -> list[tuple[EventId, bytes]]:
+    def read(self, origin: Origin, after: EventId, count: int) -> list[Stored]:
         """At most `count` entries behind `after`, oldest first; none: there are no more."""
-        start = None if after == START else str(after)
-        page = self._stored(origin, start, min(count, _PAGE_COUNT_MAX))
-        ids = [after, *(event_id for event_id, _ in page)]
-        if any(next_id <= event_id for event_id, next_id in pairwise(ids)):
-            raise ReplyUnclear("GET /history/stored: the ids do not increase")
-        return page
+        return self._page({"origin": origin}, after, count)
 
-    def last(self, origin: Origin) -> tuple[EventId, bytes] | None:
+    def last(self, origin: Origin) -> Stored | None:
         """The newest entry; None: there is none."""
-        found = self._stored(origin, None, 1, newest=True)
+        found = self._page({"origin": origin, "newest": "true"}, START, 1)
         return found[0] if found else None
 
-    def _stored(
-        self, origin: Origin, after: str | None, count: int, *, newest: bool = False
-    ) -> list[tuple[EventId, bytes]]:
-        try:
-            found = self._client.stored_events(origin, after, count, newest=newest)
-            return [_event(*texts) for texts in found]
-        except ReplyUnclear as error:
-            if error.code != "no-such-path":
-                raise
-            raise ReplyUnclear(
-                "the node is of an older version, which does not give stored events: "
-                "update it, or read from its Redis with --redis URL",
-                code=error.code,
-            ) from error
+    def archives(self) -> list[Archive]:
+        """All archives, by name."""
+        with _told_if_older():
+            found = self._client.archives()
+        return [Archive(name, _id(last, "GET /archives")) for name, last in found]
+
+    def read_archive(self, archive: str, after: EventId, count: int) -> list[Stored]:
+        """At most `count` entries of an archive behind `after`, oldest first."""
+        return self._page({"archive": archive}, after, count)
+
+    def _page(self, of: Mapping[str, str], after: EventId, count: int) -> list[Stored]:
+        start = None if after == START else str(after)
+        limit = min(count, _PAGE_COUNT_MAX)
+        with _told_if_older():
+            found = self._client.stored_events(of, after=start, limit=limit)
+        page = [(_id(event_id, "GET /events"), blob) for event_id, blob in found]
+        for last, event_id in pairwise([after, *(i for i, _ in page)]):
+            if event_id <= last:  # It would be asked for again for ever.
+                raise ReplyUnclear(
+                    f"GET /events: event {event_id} is told behind {last}; is the URL "
+                    "that of a node?"
+                )
+        return page
 
 
-def _event(event_id: str, event: str) -> tuple[EventId, bytes]:
+@contextmanager
+def _told_if_older() -> Iterator[None]:
     try:
-        return EventId.parse(event_id), b64decode(event, validate=True)
-    except (ValueError, binascii.Error) as error:
+        yield
+    except ReplyUnclear as error:
+        if error.code != "no-such-path":
+            raise
         raise ReplyUnclear(
-            f"GET /history/stored: event {shortened(event_id)!r} is none: {error}"
-        ) from None
+            "the node is of an older version, which does not give stored events: "
+            "update it, or read from its Redis with --redis URL",
+            code=error.code,
+        ) from error
+
+
+def _id(text: str, where: str) -> EventId:
+    try:
+        return EventId.parse(text)
+    except ValueError as error:
+        raise ReplyUnclear(f"{where}: {error}") from None

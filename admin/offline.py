@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from admin.errors import DataUnverified, Unreachable, UsageProblem
 from eventstore import (
     DamagedEvent,
     Origin,
+    Source,
     StoreUnavailable,
     Streams,
     UnsuitableStore,
@@ -30,12 +31,25 @@ _SCHEMES = ("redis://", "rediss://", "unix://")
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
+def event_count(source: Source) -> int:
+    """How many events both streams have: ids count them without gaps."""
+    found = (source.last(origin) for origin in ORIGINS)
+    return sum(last[0].n for last in found if last is not None)
+
+
 @contextmanager
-def opened(url: str, pair: str, password_file: Path | None = None) -> Iterator[Streams]:
+def opened(
+    url: str,
+    pair: str,
+    password_file: Path | None = None,
+    *,
+    may_be_empty: bool = False,
+) -> Iterator[Streams]:
     """The streams of `pair` in the Redis at `url`, to be read; closed at the end.
 
     Raises:
-        UsageProblem: `url` names no Redis, carries a password, or the file cannot be used.
+        UsageProblem: `url` names no Redis, carries a password, the file cannot be used, or
+            there is no event of `pair`, unless it `may_be_empty`.
         Unreachable: Redis does not answer, or does not let us in.
         DataUnverified: what it holds are no events.
     """
@@ -43,7 +57,23 @@ def opened(url: str, pair: str, password_file: Path | None = None) -> Iterator[S
         streams = _streams(url, pair, password_file)
         with contextlib.closing(streams):
             streams.ping()
+            if not may_be_empty:
+                refuse_empty([streams])
             yield streams
+
+
+def refuse_empty(copies: Sequence[Streams]) -> None:
+    """Let nobody take a wrong name of a pair for a history in which nothing happened.
+
+    Raises:
+        UsageProblem: no copy has an event.
+    """
+    if any(streams.last(origin) for streams in copies for origin in ORIGINS):
+        return
+    raise UsageProblem(
+        f"there are no events of pair {copies[0].pair!r} in the Redis that is named; check "
+        "--pair, and the number of the database in the URL"
+    )
 
 
 def _streams(url: str, pair: str, password_file: Path | None) -> Streams:

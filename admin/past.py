@@ -14,7 +14,7 @@ from admin.client import NodeClient
 from admin.errors import Refused
 from admin.fields import Fields
 from admin.json_text import JsonValue
-from admin.offline import MASTER, ORIGINS, STANDBY
+from admin.offline import MASTER, STANDBY, event_count
 from admin.past_replies import Blame, Change, Difference, Explanation, parts
 from admin.points import Point
 from eventstore import (
@@ -182,12 +182,10 @@ class PastOfStreams:
 
     @contextlib.contextmanager
     def _walk(self, point: Point) -> Iterator[Watch]:
-        ends = [self._streams.last(origin) for origin in ORIGINS]
-        count = sum(end[0].n for end in ends if end is not None)
         # For a time, all events are looked at once more, before.
         times = 2 if isinstance(point.until, int) else 1
         try:
-            with self._progress(times * count) as watch:
+            with self._progress(times * event_count(self._streams)) as watch:
                 yield watch
         except NoSuchPoint as error:
             raise Refused(str(error), code="no-such-point") from None

@@ -10,6 +10,7 @@ import attrs
 
 from admin.client import NodeClient
 from admin.errors import Refused, ReplyUnclear
+from admin.offline import ORIGINS, event_count
 from eventstore import (
     CHECKPOINT_BYTES_MAX,
     Accusation,
@@ -96,13 +97,11 @@ class Offline:
 
     def verify(self, watch: Watch, *, archives: bool) -> Walk:
         """Walk through everything."""
-        origins = Origin("master"), Origin("standby")
         originals = {}
         if self.first_is_of is not None:
-            originals = {o: int(o != self.first_is_of) for o in origins}
+            originals = {o: int(o != self.first_is_of) for o in ORIGINS}
         first = self.sources[0]
-        last = [first.last(origin) for origin in origins]
-        total = sum(stored[0].n for stored in last if stored)
+        total = event_count(first)
         now = begin_verification(self.sources, archives=archives)
         while not now.is_over:
             now = verify_on(
@@ -125,6 +124,8 @@ class Verified:
     """All that was found."""
 
     report: VerifyReport
+    copies: Sequence[str]
+    """What was looked at."""
     checkpoint_count: int
     """Good lines of the file."""
     bad_lines: Sequence[str]
@@ -176,6 +177,7 @@ def verified(
     report = walk.now.report(walk.pair, walk.copies, more=list(accused.values()))
     return Verified(
         report=attrs.evolve(report, problem=walk.problem),
+        copies=walk.copies,
         checkpoint_count=good_count,
         bad_lines=bad,
         bad_line_count=bad_count,

@@ -66,7 +66,6 @@ from eventstore.export import (
     chain_pages,
     closed_ends,
     export_events,
-    read_stored,
 )
 from eventstore.history import (
     ArchivedEvent,
@@ -260,7 +259,6 @@ __all__ = [
     "read_licence",
     "read_losses",
     "read_overridden",
-    "read_stored",
     "replay",
     "sign_licence",
     "signed_bytes",

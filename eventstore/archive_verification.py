@@ -69,7 +69,8 @@ def archive_on(
     assert isinstance(source, HasArchives)
     reader = _ArchiveSource(source, name)
     if walked is None:
-        walked = _behind_first(reader, archive.origin)
+        first, _ = read_page(reader, archive.origin, Head(START, b""), 1)
+        walked = walked_to(archive.origin, first[0]) if first else _NOWHERE
         progress = attrs.evolve(progress, archive=(copy, name, walked))
     page, fault = read_page(reader, archive.origin, walked.head)
     foreign = ORIGINS[1 - ORIGINS.index(archive.origin)]
@@ -125,12 +126,12 @@ class _ArchiveSource:
         return self.source.read_archive(self.name, after, count)
 
 
-def _behind_first(reader: Reads, origin: Origin) -> Walked:
-    """What came before an archive is in no place that is known: its first event says what."""
-    page, _ = read_page(reader, origin, Head(START, b""), 1)
-    if not page:
-        return Walked(head=Head(START, b""))
-    (event_id, blob) = page[0]
+_NOWHERE: Final = Walked(head=Head(START, b""))
+
+
+def walked_to(origin: Origin, first: Stored) -> Walked:
+    """Up to before the `first` event of an archive, which alone says what that was."""
+    event_id, blob = first
     try:
         previous = codec.decode(origin, event_id, blob).previous
     except DamagedEvent:
@@ -148,7 +149,10 @@ def _end_fault(
         return Fault(
             None, f"it ends with {end.id}, and was made to end with {archive.last}"
         )
-    first = read_page(reader, archive.origin, Head(START, b""), 1)[0][0][0]
+    page, _ = read_page(reader, archive.origin, Head(START, b""), 1)
+    if not page:
+        return Fault(None, "it holds nothing")
+    first = page[0][0]
     _, _, rest = archive.name.partition("-")
     if not rest.startswith("resync-"):
         if rest != f"{first}-{end.digest.hex()[:12]}":

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import attrs
 
 from eventstore import codec
+from eventstore.archive_verification import walked_to
 from eventstore.bundle import Bundle
 from eventstore.bundle_format import Chain, Held, held_of
-from eventstore.codec import Unknown
-from eventstore.errors import DamagedBundle, DamagedEvent, StreamForked
-from eventstore.event import START, Event, EventId, Origin
-from eventstore.memory import Head, Stored, chained, head_of
+from eventstore.errors import DamagedBundle, DamagedEvent
+from eventstore.event import START, EventId, Origin
+from eventstore.memory import Stored
+from eventstore.verification import Walked, walked_on
+from eventstore.verified import ORIGINS
 
 _NAMED: Final = re.compile(r"[a-z]+-([0-9]+-[0-9]+)-([0-9a-f]{12})")
 """Origin, first event, and the begin of the last one's digest; see `mending`."""
@@ -27,16 +29,27 @@ class CheckedChain:
     chain: Chain
     held: Held = attrs.field(factory=Held)
     """Count, first and last event."""
-    unread_count: int = 0
-    """Events that this version does not understand."""
     since_ns: int | None = None
     """The earliest wall clock of a writer, nanoseconds since 1970; None: no event."""
     until_ns: int | None = None
     """The latest one."""
-    break_at: EventId | None = None
-    """The first event of an archive that does not continue the one before. What was damaged
-    before it was replaced is kept as it was; a stream in a bundle has no break.
-    """
+    walked: Walked | None = None
+    """As verified: as far as its history is unbroken. None: no event."""
+
+    @property
+    def unread_count(self) -> int:
+        """Events that this version does not understand."""
+        return 0 if self.walked is None else self.walked.later_count
+
+    @property
+    def break_at(self) -> EventId | None:
+        """The first event of an archive that does not continue the one before.
+
+        What was damaged before it was replaced is kept as it was, and not looked at from there
+        on; a stream in a bundle has no break.
+        """
+        fault = None if self.walked is None else self.walked.fault
+        return None if fault is None else fault.id
 
 
 def check_bundle(
@@ -44,8 +57,8 @@ def check_bundle(
 ) -> list[CheckedChain]:
     """Read all of `bundle` once; what it holds, if it is whole and unbroken.
 
-    `told` gets the number of events after each part. Nobody's key is trusted here: compare
-    `bundle.signer`.
+    Streams are verified as `verify` does. `told` gets the number of events after each part.
+    Nobody's key is trusted here: compare `bundle.signer`.
 
     Raises:
         StoreUnavailable: the file cannot be read any more.
@@ -56,12 +69,9 @@ def check_bundle(
     _check_starts(bundle)
     for number, page in bundle.walk():
         checked = chains[number]
-        try:
-            for event in _events(checked, page, untils):
-                _count(checked, event)
-        except (StreamForked, DamagedEvent) as error:
-            raise DamagedBundle(f"{bundle.path}: {error}") from error
+        _walk_on(bundle, checked, page, untils)
         checked.held = held_of(page, checked.held)
+        _note_times(checked, page)
         told(len(page))
     for checked, promised in zip(chains, bundle.trailer.held, strict=True):
         if checked.held != promised:
@@ -71,6 +81,22 @@ def check_bundle(
             )
         _check_name(bundle, checked)
     return chains
+
+
+def walked_chain(chain: Chain, walked: Walked | None, page: Sequence[Stored]) -> Walked:
+    """`walked` with a `page` of `chain`, or up to its fault; None: it is the first page."""
+    if walked is None:
+        start = chain.after
+        walked = (
+            walked_to(chain.origin, page[0]) if start is None else Walked(head=start)
+        )
+    if walked.fault is not None:
+        return walked
+    return walked_on(walked, chain.origin, _other(chain.origin), page)
+
+
+def _other(origin: Origin) -> Origin:
+    return ORIGINS[1 - ORIGINS.index(origin)]
 
 
 def _check_name(bundle: Bundle, checked: CheckedChain) -> None:
@@ -87,6 +113,10 @@ def _check_name(bundle: Bundle, checked: CheckedChain) -> None:
 
 def _check_starts(bundle: Bundle) -> None:
     for chain in bundle.header.chains:
+        if chain.origin not in ORIGINS:
+            raise DamagedBundle(
+                f"{bundle.path}: {chain.name} is of {chain.origin!r}, not of a pair"
+            )
         if chain.after is None or chain.after.id != START:
             continue
         if chain.after.digest != codec.genesis(bundle.pair, chain.origin):
@@ -96,52 +126,36 @@ def _check_starts(bundle: Bundle) -> None:
             )
 
 
-def _events(
-    checked: CheckedChain, page: list[Stored], untils: dict[Origin, EventId]
-) -> Sequence[Event | Unknown | None]:
+def _walk_on(
+    bundle: Bundle,
+    checked: CheckedChain,
+    page: list[Stored],
+    untils: Mapping[Origin, EventId],
+) -> None:
     chain = checked.chain
-    end = chain.after if checked.held.last is None else checked.held.last
+    checked.walked = walked = walked_chain(chain, checked.walked, page)
     if chain.archive is not None:
-        return _archived(checked, end, page)
-    assert end is not None, "a stream in a bundle says what it continues"
-    events = chained(chain.origin, end, page)
-    for event in events:
-        if isinstance(event, Event):
-            _check_vector(event, untils)
-    return events
+        return
+    if walked.fault is not None:
+        raise DamagedBundle(
+            f"{bundle.path}: {chain.name}, event {walked.fault.id}: {walked.fault.what}"
+        )
+    foreign = _other(chain.origin)
+    if walked.named > untils.get(foreign, START):
+        raise DamagedBundle(
+            f"{bundle.path}: event {walked.named_by} of {chain.name} knew event "
+            f"{walked.named} of stream {foreign!r}, which is not in it"
+        )
 
 
-def _check_vector(event: Event, untils: dict[Origin, EventId]) -> None:
-    for origin, seen in event.vector.items():
-        if seen > untils.get(origin, START):
-            raise StreamForked(
-                f"event {event.id} of stream {event.origin!r} knew event {seen} of stream "
-                f"{origin!r}, which is not in it"
-            )
-
-
-def _archived(
-    checked: CheckedChain, end: Head | None, page: list[Stored]
-) -> Sequence[Event | Unknown | None]:
-    events = list[Event | Unknown | None]()
+def _note_times(checked: CheckedChain, page: list[Stored]) -> None:
     for event_id, blob in page:
         try:
-            event = codec.decode(checked.chain.origin, event_id, blob)
+            wall_ns = codec.written_ns(event_id, blob)
         except DamagedEvent:
-            event = None
-        if checked.break_at is None and end is not None:
-            follows = event is not None and event.previous == end.digest
-            if not follows or event_id.n != end.id.n + 1:
-                checked.break_at = event_id
-        end = head_of((event_id, blob))
-        events.append(event)
-    return events
-
-
-def _count(checked: CheckedChain, event: Event | Unknown | None) -> None:
-    if not isinstance(event, Event):
-        checked.unread_count += 1
-        return
-    since, until = checked.since_ns, checked.until_ns
-    checked.since_ns = event.wall_ns if since is None else min(since, event.wall_ns)
-    checked.until_ns = event.wall_ns if until is None else max(until, event.wall_ns)
+            continue
+        if wall_ns is None:
+            continue
+        since, until = checked.since_ns, checked.until_ns
+        checked.since_ns = wall_ns if since is None else min(since, wall_ns)
+        checked.until_ns = wall_ns if until is None else max(until, wall_ns)

@@ -44,7 +44,7 @@ class Accusation:
             ValueError, TypeError: `value` is something else.
         """
         origin, copy, fault = value
-        if type(origin) is not str or copy not in (FIRST, SECOND):
+        if type(origin) is not str or type(copy) is not int:
             raise ValueError("no such copy")
         return cls(Origin(origin), copy, Fault.from_value(fault))
 

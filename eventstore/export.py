@@ -4,33 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import attrs
 
 from eventstore import codec
+from eventstore.bundle_check import walked_chain
 from eventstore.bundle_format import EXPORT, Chain, Header, Trailer
 from eventstore.bundle_writer import write_bundle
 from eventstore.errors import DamagedEvent
 from eventstore.event import START, EventId, Origin
-from eventstore.memory import Head, Stored, chained, head_of
+from eventstore.memory import Head, Stored, head_of
 from eventstore.signing import PrivateKey
 from eventstore.source import Source
 from eventstore.streams import PAGE_EVENT_COUNT, Archive
+from eventstore.verification import Walked
 
-_ID_MAX: Final = EventId(2**64 - 1, 2**64 - 1)
 _Name = TypeVar("_Name", bound=str)
 
 
-class KeepingSource(Protocol):
+class KeepingSource(Source, Protocol):
     """Streams with the archives of what was replaced. `Streams` and `Bundle` are such."""
-
-    @property
-    def pair(self) -> str:
-        """Whose events these are."""
-
-    def read(self, origin: Origin, after: EventId, count: int) -> list[Stored]:
-        """At most `count` entries of a stream behind `after`, oldest first."""
 
     def archives(self) -> list[Archive]:
         """All archives, by name."""
@@ -90,7 +84,7 @@ def export_events(
     Raises:
         InvalidEntry, OSError: as `write_bundle`.
         StoreUnavailable: the source did not answer.
-        StreamForked, DamagedEvent: a stream is not one unbroken history up to there, or has an
+        DamagedEvent: a stream is not one unbroken history up to there, or has an
             entry that is no event; nothing is left.
     """
     streams = [
@@ -126,41 +120,24 @@ def _begin(source: KeepingSource, origin: Origin) -> Head:
     return Head(START, codec.genesis(source.pair, origin))
 
 
-def read_stored(
-    source: KeepingSource,
-    *,
-    origin: Origin | None = None,
-    archive: str | None = None,
-    after: EventId = START,
-) -> Iterator[Stored]:
-    """The entries of a stream, or of an archive, behind `after`, oldest first, as they are.
-
-    Raises:
-        StoreUnavailable, DamagedEvent: while iterating.
-    """
-    if archive is not None:
-        pages = _pages(source.read_archive, archive, after, _ID_MAX)
-    else:
-        assert origin is not None, "a stream or an archive is named"
-        pages = _pages(source.read, origin, after, _ID_MAX)
-    for page in pages:
-        yield from page
-
-
 def chain_pages(source: KeepingSource, chain: Chain) -> Iterator[Sequence[Stored]]:
-    """The events of `chain`, all there are to be, each continuing the one before.
+    """The events of `chain`, all there are to be; those of a stream verified as by `verify`.
 
     Raises:
-        StreamForked, DamagedEvent: they do not, or end before.
+        DamagedEvent: they are not one unbroken history, or end before.
         StoreUnavailable: the source did not answer.
     """
-    head, end = chain.after, chain.start
+    end = chain.start
+    walked: Walked | None = None
     for page in _chain_pages(source, chain):
-        if head is None:
+        if chain.after is None:
             _check_sizes(chain, page)
         else:
-            chained(chain.origin, head, page)
-            head = head_of(page[-1])
+            walked = walked_chain(chain, walked, page)
+            if walked.fault is not None:
+                raise DamagedEvent(
+                    f"{chain.name}, event {walked.fault.id}: {walked.fault.what}"
+                )
         end = page[-1][0]
         yield page
     if end != chain.until:

@@ -238,10 +238,12 @@ class _Fields:
         starts_ns, ends_ns = licence.starts_ns, licence.ends_ns
         if ends_ns is None or self.problems:
             return
-        if starts_ns is not None and starts_ns >= ends_ns:
-            self._wrong("ends is not after not_before")
-        if licence.issued_ns >= ends_ns:
-            self._wrong("ends is not after issued")
+        for name, begin_ns in ("not_before", starts_ns), ("issued", licence.issued_ns):
+            if begin_ns is not None and begin_ns >= ends_ns:
+                ends, begin = licence.document["ends"], licence.document[name]
+                self._wrong(
+                    f"ends is {_shown(ends)}, not after {name}, {_shown(begin)}"
+                )
 
     def _wrong(self, problem: str) -> None:
         self.problems.append(problem)

@@ -44,7 +44,8 @@ class PublicKey:
         except (ValueError, UnsupportedAlgorithm):
             key = None
         if not isinstance(key, Ed25519PublicKey):
-            raise KeyRefused("it holds no Ed25519 public key in PEM")
+            but = ", but a private key" if b"PRIVATE KEY-----" in pem else ""
+            raise KeyRefused(f"it holds no Ed25519 public key in PEM{but}")
         return cls(key)
 
     @property
@@ -101,7 +102,8 @@ class PrivateKey:
         except (ValueError, UnsupportedAlgorithm):
             key = None
         if not isinstance(key, Ed25519PrivateKey):
-            raise KeyRefused("it holds no Ed25519 private key in PEM")
+            but = ", but a public key" if b"PUBLIC KEY-----" in pem else ""
+            raise KeyRefused(f"it holds no Ed25519 private key in PEM{but}")
         return cls(key)
 
     @property

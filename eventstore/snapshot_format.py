@@ -50,6 +50,8 @@ _RULES: Final = [
     sorted(KINDS),
 ]
 """What decides what the same events leave in memory: also which kinds are remembered."""
+_SHOWN_MAX: Final = 200
+"""So much of what is in it comes into the log."""
 
 _ENTRY_KINDS = (Kind.ENTRY_PUT, Kind.ENTRY_DELETED)
 _UNREADABLE = (
@@ -154,10 +156,11 @@ class _Reader:
             if rules != _RULES:
                 raise SnapshotUnfit("it was made by another version of this software")
             if (of_pair, of_prevailing) != (pair, prevailing):
-                raise SnapshotUnfit(f"it is of pair {of_pair!r}, {of_prevailing!r}")
+                found = f"{of_pair!r}, {of_prevailing!r}"
+                raise SnapshotUnfit(f"it is of pair {found[:_SHOWN_MAX]}")
             if type(self._unknown_count) is not int:
                 raise ValueError("its count is no number")
-            self.heads = {Origin(o): _head(i, digest) for o, i, digest in heads}
+            self.heads = {_origin(o): _head(i, digest) for o, i, digest in heads}
         self._prevailing = prevailing
         self._others = [o for o in self.heads if o != prevailing]
         self._rivals: dict[str, Rivals] = {}
@@ -178,7 +181,7 @@ class _Reader:
                         self._add(*record)
                 case "remembered":
                     for origin, text, blob in content:
-                        self._add_remembered(_event(Origin(origin), text, blob))
+                        self._add_remembered(_event(_origin(origin), text, blob))
                 case "end":
                     self._ended = True
                     if content != self._hashed.digest():
@@ -195,6 +198,8 @@ class _Reader:
             EventId.parse(covered),
         )
         events = [e for e in (rivals.prevailing, rivals.other) if e is not None]
+        if not events:
+            raise ValueError("an entry of it has no change")
         key = events[0].key
         if any(e.key != key or e.kind not in _ENTRY_KINDS for e in events):
             raise ValueError(f"event {events[0].id} is no change of its entry")
@@ -218,7 +223,7 @@ def _decoding() -> Iterator[None]:
         yield
     except _UNREADABLE as error:
         text = str(error) or type(error).__name__
-        raise SnapshotUnfit(f"it is damaged: {text[:200]}") from error
+        raise SnapshotUnfit(f"it is damaged: {text[:_SHOWN_MAX]}") from error
 
 
 def _unpacked(part: bytes) -> tuple[Any, Any]:
@@ -242,6 +247,12 @@ def _head(text: Any, digest: Any) -> Head:
     if type(digest) is not bytes or len(digest) != codec.DIGEST_BYTES:
         raise ValueError("a head has no digest")
     return Head(EventId.parse(text), digest)
+
+
+def _origin(text: Any) -> Origin:
+    if type(text) is not str or len(text) > _SHOWN_MAX:
+        raise ValueError("a stream in it has no name")
+    return Origin(text)
 
 
 def _event(origin: Origin, text: Any, blob: Any) -> Event:

@@ -84,7 +84,7 @@ def load(
 
     def check(heads: Mapping[Origin, Head]) -> None:
         if set(heads) != set(origins):
-            raise SnapshotUnfit(f"it is of streams {sorted(heads)}")
+            raise SnapshotUnfit(f"it is of streams {str(sorted(heads))[:200]}")
         for origin, head in heads.items():
             _check_head(streams, origin, head)
 

@@ -102,17 +102,26 @@ class Walked:
             ValueError, TypeError: `value` is something else.
         """
         head, knew, named, named_by, digest, count, later, fault = value
-        if type(count) is not int or type(later) is not int:
-            raise TypeError("a count is none")
         return cls(
             head=Head(EventId.parse(head), bytes.fromhex(digest)),
-            event_count=count,
-            later_count=later,
+            event_count=check_count(count),
+            later_count=check_count(later),
             knew=EventId.parse(knew),
             named=EventId.parse(named),
             named_by=EventId.parse(named_by),
             fault=None if fault is None else Fault.from_value(fault),
         )
+
+
+def check_count(found: Any) -> int:
+    """`found`, if it is a number of events.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if type(found) is not int or not 0 <= found < 2**64:
+        raise ValueError("a count is none")
+    return found
 
 
 def walked_on(

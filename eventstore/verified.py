@@ -13,7 +13,6 @@ import attrs
 
 from eventstore.comparing import (
     FIRST,
-    SECOND,
     Accusation,
     Bad,
     Compared,
@@ -22,7 +21,7 @@ from eventstore.comparing import (
 )
 from eventstore.event import START, JsonValue, Origin
 from eventstore.memory import Head
-from eventstore.verification import Fault, Walked
+from eventstore.verification import Fault, Walked, check_count
 
 ORIGINS: Final = (Origin("master"), Origin("standby"))
 
@@ -149,7 +148,7 @@ class Verification:
         """
         try:
             return cls._from_value(value)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise ValueError(f"no state of a verification: {error}") from None
 
     @classmethod
@@ -160,18 +159,21 @@ class Verification:
         archive = value["archive"]
         if archive is not None:
             copy, name, walked = archive
-            if (
-                copy not in (FIRST, SECOND)[: len(first.walked)]
-                or type(name) is not str
-            ):
+            _check_copy(copy, first)
+            if type(name) is not str:
                 raise ValueError("no such archive")
-            archive = copy, name, walked and Walked.from_value(walked)
-        counts = value["archives"]
-        if len(counts) != 3 or any(type(c) is not int for c in counts):
-            raise ValueError("a count is none")
+            archive = copy, name, None if walked is None else Walked.from_value(walked)
+        counts = [check_count(count) for count in value["archives"]]
+        if len(counts) != 3:
+            raise ValueError("a count is missing")
         accusations = [Accusation.from_value(a) for a in value["accusations"]]
-        if any(a.copy >= len(first.walked) for a in accusations):
-            raise ValueError("a copy that was not looked at")
+        bad_archives = value["bad_archives"]
+        accused = [
+            *(a.copy for a in accusations),
+            *(copy for copy, _, _ in bad_archives),
+        ]
+        for copy in accused:
+            _check_copy(copy, first)
         return cls(
             compared=(first, second),
             archive=archive,
@@ -179,8 +181,8 @@ class Verification:
             archived_count=counts[1],
             bad_archive_count=counts[2],
             bad_archives=tuple(
-                (int(copy), str(name), Fault.from_value(fault))
-                for copy, name, fault in value["bad_archives"]
+                (copy, str(name), Fault.from_value(fault))
+                for copy, name, fault in bad_archives
             ),
             accusations=tuple(accusations),
             is_over=bool(value["over"]),
@@ -220,3 +222,8 @@ def _begun(pair: str, origin: Origin, begins: Sequence[Head | None]) -> Compared
     # What nobody archived is walked from the genesis, which finds that it is not there.
     walked = [whole if head is None else Walked(head=start) for head in begins]
     return Compared(walked=walked, is_alone=None in begins)
+
+
+def _check_copy(copy: Any, compared: Compared) -> None:
+    if type(copy) is not int or not 0 <= copy < len(compared.walked):
+        raise ValueError("a copy that was not looked at")

@@ -176,7 +176,9 @@ def is_public_key(_: object, field: Field, value: object) -> None:
     if value is None:
         return
     try:
-        PublicKey.from_pem(_text(field, value, show=False).encode(errors="replace"))
+        PublicKey.from_pem(_text(field, value, show=False).encode())
+    except UnicodeEncodeError:
+        raise ConfigError(f"{field.name} has half of a surrogate pair") from None
     except KeyRefused as error:
         raise ConfigError(f"{field.name} cannot be used: {error}") from None
 

@@ -17,8 +17,6 @@ import attrs
 from eventstore import (
     FOLD_VERSION,
     FORMAT_VERSION,
-    START,
-    Archive,
     Archived,
     ArchivedEvent,
     Blame,
@@ -32,6 +30,7 @@ from eventstore import (
     Explanation,
     Filter,
     JsonValue,
+    KeepingSource,
     Kind,
     Loss,
     Origin,
@@ -39,8 +38,6 @@ from eventstore import (
     Replayed,
     Replication,
     Replicator,
-    Source,
-    Stored,
     StoreUnavailable,
     Streams,
     Suitability,
@@ -55,7 +52,6 @@ from eventstore import (
     read_blame,
     read_explanation,
     read_history,
-    read_stored,
     replay,
 )
 from node.archiving import Archivable, ArchiveOrders
@@ -538,8 +534,11 @@ class NetPhoneNode:
     # History.
 
     @property
-    def source(self) -> Source:
-        """Both streams in the local Redis, to be read by what `eventstore` offers."""
+    def source(self) -> KeepingSource:
+        """Both streams and the archives in the local Redis, byte for byte, to be read only.
+
+        For all that `eventstore` offers; reading raises what `Streams.read` does.
+        """
         return self._streams
 
     def history(
@@ -683,28 +682,6 @@ class NetPhoneNode:
     def seats(self) -> Seats:
         """Seats of users that are logged on here: a service takes and releases them."""
         return self._licensing.seats
-
-    def stored(
-        self,
-        *,
-        origin: Origin | None = None,
-        archive: str | None = None,
-        after: EventId = START,
-    ) -> Iterator[Stored]:
-        """The entries of a stream or an archive behind `after`, byte for byte, oldest first.
-
-        Raises:
-            StoreUnavailable, DamagedEvent: while iterating.
-        """
-        return read_stored(self._streams, origin=origin, archive=archive, after=after)
-
-    def archives(self) -> builtins.list[Archive]:
-        """The archives of what a recovery or a resync replaced here, by name.
-
-        Raises:
-            StoreUnavailable, DamagedEvent.
-        """
-        return self._streams.archives()
 
     # Verification.
 

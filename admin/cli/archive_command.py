@@ -19,7 +19,7 @@ from admin.errors import DataUnverified, ReplyUnclear, UsageProblem
 from admin.fields import Fields
 from admin.json_text import JsonValue
 from admin.key_files import read_private_key
-from admin.node_events import NodeEvents
+from admin.node_source import NodeSource
 from admin.offline import ORIGINS
 from eventstore import (
     SEGMENT,
@@ -86,7 +86,7 @@ def archive(
     if dry_run:
         _show(session, segment, file, None)
         return
-    _write(session, NodeEvents(client, segment.pair), segment, file, signing)
+    _write(session, NodeSource(client), segment, file, signing)
     order: JsonValue = {
         "before": before,
         "file": file.name,
@@ -107,7 +107,7 @@ def _segment(client: NodeClient, before: str) -> _Segment:
     for origin in ORIGINS:
         if origin not in after or origin not in until:
             raise ReplyUnclear(f"GET /archive: stream {origin!r} is missing")
-    return _Segment(client.applied()[0], after, until)
+    return _Segment(client.status().pair, after, until)
 
 
 def _heads(fields: Fields) -> dict[Origin, Head]:
@@ -124,7 +124,7 @@ def _heads(fields: Fields) -> dict[Origin, Head]:
 
 def _write(
     session: Session,
-    events: NodeEvents,
+    events: NodeSource,
     segment: _Segment,
     file: Path,
     key: PrivateKey | None,

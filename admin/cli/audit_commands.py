@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import attrs
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from admin.bundle_files import opened_bundle, writing
 from admin.cli.offline_options import PairName, PasswordFile, RedisUrl, offline
+from admin.cli.progress import shown_progress
 from admin.cli.session import Session, session_of
 from admin.errors import UsageProblem
 from admin.key_files import read_private_key, read_public_key
-from admin.node_events import node_events
-from admin.offline import ORIGINS
+from admin.node_source import NodeSource
+from admin.offline import ORIGINS, as_told_to_operators
 from eventstore import (
     Bundle,
     CheckedChain,
-    EventId,
     Export,
     Head,
     KeepingSource,
-    Origin,
     Trailer,
     check_bundle,
     closed_ends,
@@ -66,30 +64,28 @@ def export(
     order = Export(
         by=session.actor_name, created_ns=session.world.now_ns(), key=signing
     )
-    if streams is None:
-        source, ends = node_events(session.client())
-        trailer = _exported(session, source, ends, file, order)
-    else:
-        with streams as found:
-            ends = closed_ends(found, ORIGINS)
-            trailer = _exported(session, found, ends, file, order)
+    with streams or nullcontext() as found, as_told_to_operators():
+        source: KeepingSource = found or NodeSource(session.client())
+        trailer = _exported(session, source, file, order)
     _show_exported(session, file, trailer, order)
 
 
 def _exported(
     session: Session,
     source: KeepingSource,
-    ends: Mapping[Origin, EventId],
     file: Path,
     order: Export,
 ) -> Trailer:
+    ends = closed_ends(source, ORIGINS)
     count = sum(last.n for last in ends.values())
     if count == 0:
         raise UsageProblem(
             f"there are no events of pair {source.pair!r}; check its name"
         )
-    with writing(file), _progress(session, "exporting", count) as told:
-        return export_events(source, ends, file, attrs.evolve(order, told=told))
+    with writing(file), shown_progress(session.output, "exporting", count) as steps:
+        return export_events(
+            source, ends, file, attrs.evolve(order, told=steps.advance)
+        )
 
 
 def _show_exported(
@@ -120,8 +116,8 @@ def verify(
     trusted = None if public_key is None else read_public_key(public_key)
     with opened_bundle(file, trusted) as bundle:
         count = sum(held.count for held in bundle.trailer.held)
-        with _progress(session, "verifying", count) as told:
-            chains = check_bundle(bundle, told)
+        with shown_progress(session.output, "verifying", count) as steps:
+            chains = check_bundle(bundle, steps.advance)
         if session.output.json:
             session.output.record(_record(bundle, chains))
             return
@@ -216,19 +212,3 @@ def _time(wall_ns: int | None) -> str | None:
     except OverflowError:
         return str(wall_ns)
     return instant.isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-@contextmanager
-def _progress(
-    session: Session, what: str, count: int
-) -> Iterator[Callable[[int], None]]:
-    with Progress(
-        TextColumn(what),
-        BarColumn(),
-        MofNCompleteColumn(),
-        console=session.output.error_terminal(),
-        disable=not session.output.stderr_is_terminal,
-        transient=True,
-    ) as progress:
-        task = progress.add_task(what, total=count)
-        yield lambda more: progress.advance(task, more)

@@ -14,14 +14,14 @@ from admin.cli.archive_options import ArchiveFiles, joined, note_what_is_missing
 from admin.cli.history_output import Format, written
 from admin.cli.offline_options import PairName, PasswordFile, RedisUrl, offline
 from admin.cli.output import Output
-from admin.cli.progress import Steps, WatchedSource, event_count, shown_progress
+from admin.cli.progress import Steps, WatchedSource, shown_progress
 from admin.cli.session import session_of
 from admin.client import HistoryFilter, NodeClient
 from admin.errors import UsageProblem
 from admin.fields import shortened
 from admin.history_told import iso_time, told_archived, told_line
 from admin.node_source import NodeSource
-from admin.offline import MASTER, ORIGINS, STANDBY
+from admin.offline import MASTER, ORIGINS, STANDBY, event_count
 from admin.replies import HistoryEvent
 from eventstore import (
     EventId,
@@ -105,7 +105,7 @@ def history(
         until_ns=_time_ns("--until", until),
     )
     _warn_of_unknown(kind or (), output)
-    from_redis = offline(redis, pair, redis_password_file)
+    from_redis = offline(redis, pair, redis_password_file, may_be_empty=archived)
     if archived and archive:
         raise UsageProblem("--archived shows what was replaced, which no --archive has")
     with ExitStack() as stack:
@@ -144,7 +144,7 @@ class _Some:
 
 
 def _lines(source: Source, wanted: Filter, output: Output, *, live: bool) -> _Events:
-    total = event_count(source, ORIGINS)
+    total = event_count(source)
     with shown_progress(output, "history", total, live=live) as steps:
         for line in read_history_lines(
             WatchedSource(source, steps),

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import attrs
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from admin.cli.output import plain
+from admin.cli.progress import shown_progress
 from admin.cli.session import Session, session_of
 from admin.client import Batch, NodeClient
 from admin.errors import AdminError, FileBroken, UsageProblem
@@ -136,22 +136,14 @@ def _store(
 ) -> None:
     keys = comparison.to_send
     stored_count = 0
-    with Progress(
-        TextColumn("storing"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        console=session.output.error_terminal(),
-        disable=not session.output.stderr_is_terminal,
-        transient=True,
-    ) as progress:
-        task = progress.add_task("storing", total=len(keys))
+    with shown_progress(session.output, "storing", len(keys)) as steps:
         for batch in batches(keys, entries):
             try:
                 client.store(Batch(batch), reason=reason)
             except AdminError as error:
                 raise _interrupted(error, stored_count, len(keys)) from error
             stored_count += len(batch)
-            progress.update(task, completed=stored_count)
+            steps.advance(len(batch))
 
 
 def _interrupted(error: AdminError, stored_count: int, count: int) -> AdminError:

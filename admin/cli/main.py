@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, BinaryIO, TextIO
+from typing import Annotated, BinaryIO, TextIO, cast
 
 import httpx
 import typer
@@ -138,9 +138,9 @@ def main(
     """
     world = World(
         environ=os.environ if environ is None else environ,
-        stdin=stdin or sys.stdin.buffer,
-        stdout=stdout or sys.stdout,
-        stderr=stderr or sys.stderr,
+        stdin=stdin or cast(BinaryIO, (sys.stdin or _nothing()).buffer),
+        stdout=stdout or sys.stdout or _nothing(),
+        stderr=stderr or sys.stderr or _nothing(),
         sleep=sleep,
         now_ns=now_ns,
         transport=transport,
@@ -152,6 +152,11 @@ def main(
     given = list(sys.argv[1:] if arguments is None else arguments)
     output = Output(json="--json" in given, stdout=world.stdout, stderr=world.stderr)
     return _ended(given, Session(world=world, output=output))
+
+
+def _nothing() -> io.TextIOWrapper:
+    """In place of what whoever started us closed, such as with `>&-`: nobody is there."""
+    return Path(os.devnull).open("r+", encoding="utf-8", buffering=1)
 
 
 def _ended(arguments: list[str], session: Session) -> int:

@@ -31,12 +31,17 @@ PasswordFile = Annotated[
 
 
 def offline(
-    redis: str | None, pair: str | None, password_file: Path | None
+    redis: str | None,
+    pair: str | None,
+    password_file: Path | None,
+    *,
+    may_be_empty: bool = False,
 ) -> AbstractContextManager[Streams] | None:
     """The streams that these options name, to be entered; None: a node is to be asked.
 
     Raises:
-        UsageProblem: one of them is given without another that it needs.
+        UsageProblem: one of them is given without another that it needs. On entering, that
+            there is no event of the pair, unless it `may_be_empty`.
     """
     if redis is None:
         if pair is not None or password_file is not None:
@@ -44,4 +49,4 @@ def offline(
         return None
     if not pair:
         raise UsageProblem("--redis needs --pair NAME: the pair whose events are read")
-    return opened(redis, pair, password_file)
+    return opened(redis, pair, password_file, may_be_empty=may_be_empty)

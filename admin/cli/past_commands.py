@@ -13,8 +13,8 @@ import typer
 from admin.cli.archive_options import ArchiveFiles, joined
 from admin.cli.offline_options import PairName, PasswordFile, RedisUrl, offline
 from admin.cli.output import brief_value
+from admin.cli.progress import shown_progress
 from admin.cli.session import Session, session_of
-from admin.cli.walk_progress import walk_progress
 from admin.errors import UsageProblem
 from admin.json_text import JsonValue
 from admin.node_source import NodeSource
@@ -22,7 +22,7 @@ from admin.offline import MASTER, ORIGINS
 from admin.past import Past, PastOfNode, PastOfStreams
 from admin.past_replies import Blame, Change, Changed, Difference, Explanation
 from admin.points import parsed_point
-from eventstore import beginning
+from eventstore import LICENCES, Watch, beginning
 
 _REPLAY = ("key", "id", "origin", "actor", "time", "reason", "value")
 _DIFF = ("key", "change", "before", "after", "id", "actor", "time", "reason")
@@ -182,7 +182,11 @@ def _past(
     password_file: Path | None,
     files: Sequence[Path] | None,
 ) -> Iterator[Past]:
-    progress = partial(walk_progress, session.output)
+    @contextmanager
+    def progress(total: int | None) -> Iterator[Watch]:
+        with shown_progress(session.output, "reading events", total) as steps:
+            yield steps.advance
+
     streams = offline(redis, pair, password_file)
     if streams is None:
         if not files:
@@ -234,7 +238,7 @@ def _difference_row(difference: Difference) -> tuple[str, ...]:
 
 def _show_blame(session: Session, key: str, found: Blame) -> None:
     if found.standing is None:
-        session.output.note(f"no event ever changed {key!r}")
+        session.output.note(f"no event ever changed {key!r}{_of_licence(key)}")
         return
     rows = (_blame_row(changed, found.standing) for changed in found.changes)
     session.output.table(_BLAME, rows)
@@ -243,6 +247,12 @@ def _show_blame(session: Session, key: str, found: Blame) -> None:
         session.output.line("")
         fields = found.fields.items()
         session.output.table(_FIELDS, (_field_row(n, value[n], c) for n, c in fields))
+
+
+def _of_licence(key: str) -> str:
+    if not key.startswith(LICENCES):
+        return ""
+    return f" as an entry; of a licence history tells: history --key {key}"
 
 
 def _field_row(name: str, value: JsonValue, change: Change) -> tuple[str, ...]:

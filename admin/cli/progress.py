@@ -7,42 +7,38 @@ stand between them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    Task,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from admin.cli.output import Output
-from eventstore import EventId, Origin, Source
-
-_STEP_COUNT = 500
-"""Drawing takes longer than reading an event: not after each one."""
-
-Item = TypeVar("Item")
+from eventstore import EventId, Origin, Source, Stored
 
 
 class Steps:
-    """Counts what was walked past."""
+    """Counts what is done. Drawn ten times a second at most, but tell it of whole pages."""
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress = progress
         self._task = task
-        self._unshown = 0
 
-    def advance(self, count: int = 1) -> None:
+    def advance(self, count: int) -> None:
         """So many more are done."""
-        self._unshown += count
-        if self._unshown >= _STEP_COUNT:
-            self._progress.update(self._task, advance=self._unshown)
-            self._unshown = 0
+        self._progress.update(self._task, advance=count)
+
+    def reach(self, count: int, total: int) -> None:
+        """So many are done, and this is how many there are, as far as is known now."""
+        self._progress.update(self._task, completed=count, total=max(total, count))
 
     @contextmanager
     def part(self, what: str, total: int | None) -> Iterator[Steps]:
@@ -52,12 +48,6 @@ class Steps:
             yield Steps(self._progress, task)
         finally:
             self._progress.remove_task(task)
-
-    def through(self, items: Iterable[Item]) -> Iterator[Item]:
-        """`items` as they are, each counted when the next one is asked for."""
-        for item in items:
-            yield item
-            self.advance()
 
 
 @contextmanager
@@ -72,7 +62,7 @@ def shown_progress(
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        _CountColumn(),
         TimeRemainingColumn(),
         console=output.error_terminal(),
         disable=hidden,
@@ -81,6 +71,13 @@ def shown_progress(
         redirect_stderr=False,
     ) as progress:
         yield Steps(progress, progress.add_task(what, total=total))
+
+
+class _CountColumn(MofNCompleteColumn):
+    """`500/2000`; nothing where a node does the work, and nobody knows."""
+
+    def render(self, task: Task) -> Text:
+        return Text() if task.total is None else super().render(task)
 
 
 class WatchedSource:
@@ -97,9 +94,7 @@ class WatchedSource:
         """Whose events these are."""
         return self._source.pair
 
-    def read(
-        self, origin: Origin, after: EventId, count: int
-    ) -> list[tuple[EventId, bytes]]:
+    def read(self, origin: Origin, after: EventId, count: int) -> list[Stored]:
         """At most `count` entries behind `after`, oldest first."""
         page = self._source.read(origin, after, count)
         if page:
@@ -109,12 +104,6 @@ class WatchedSource:
                 self._read[origin] = page[-1][0].n
         return page
 
-    def last(self, origin: Origin) -> tuple[EventId, bytes] | None:
+    def last(self, origin: Origin) -> Stored | None:
         """The newest entry; None: there is none."""
         return self._source.last(origin)
-
-
-def event_count(source: Source, origins: Iterable[Origin]) -> int:
-    """How many events these streams have: ids count them without gaps."""
-    found = (source.last(origin) for origin in origins)
-    return sum(last[0].n for last in found if last is not None)

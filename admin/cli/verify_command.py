@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from admin.checkpoint_files import append_line, opened_lines
 from admin.cli.archive_options import ArchiveFiles, joined
 from admin.cli.offline_options import PairName, PasswordFile, RedisUrl, offline
 from admin.cli.output import Output
+from admin.cli.progress import shown_progress
 from admin.cli.session import Session, session_of
 from admin.errors import DataUnverified, UsageProblem
+from admin.fields import shortened
 from admin.key_files import read_private_key, read_public_key
-from admin.offline import ORIGINS, opened
+from admin.offline import ORIGINS, opened, refuse_empty
 from admin.verification import (
     Offline,
     ThroughNode,
     Verified,
     Verifier,
-    Watch,
     verified,
 )
 from eventstore import (
@@ -33,7 +32,6 @@ from eventstore import (
     Head,
     Judged,
     Origin,
-    PrivateKey,
     PublicKey,
     digest_of,
     display_url,
@@ -101,27 +99,37 @@ def verify(
             "--archive FILE goes with --redis URL: a node reads no files"
         )
     if redis_of not in (None, *ORIGINS):
-        raise UsageProblem("--redis-of is neither master nor standby")
+        raise UsageProblem(
+            f"--redis-of is {shortened(redis_of)!r}; it is {' or '.join(ORIGINS)}"
+        )
     with ExitStack() as stack:
         checkpoints = _checkpoints(stack, against, public_key)
         verifier: Verifier
-        if (first := offline(redis, pair, redis_password_file)) is None:
+        first = offline(redis, pair, redis_password_file, may_be_empty=True)
+        if first is None:
             verifier = ThroughNode(session.client())
         else:
             assert redis is not None
             assert pair is not None
             places, names = [first], [_name(redis)]
             if other_redis is not None:
-                places.append(opened(other_redis, pair, other_redis_password_file))
+                places.append(
+                    opened(
+                        other_redis, pair, other_redis_password_file, may_be_empty=True
+                    )
+                )
                 names.append(_name(other_redis))
-            opened_places = [stack.enter_context(place) for place in places]
-            sources = [stack.enter_context(joined(p, archive)) for p in opened_places]
+            found_places = [stack.enter_context(place) for place in places]
+            if checkpoints is None:
+                # With checkpoints an empty Redis is a finding: it lacks what they name.
+                refuse_empty(found_places)
+            sources = [stack.enter_context(joined(p, archive)) for p in found_places]
             of = None if redis_of is None else Origin(redis_of)
             verifier = Offline(sources, names, of)
         started_ns = session.world.now_ns()
-        with _progress(session.output) as watch:
+        with shown_progress(session.output, "verifying", None) as steps:
             found = verified(
-                verifier, watch, archives=archives, checkpoints=checkpoints
+                verifier, steps.reach, archives=archives, checkpoints=checkpoints
             )
         _show(session.output, found, (session.world.now_ns() - started_ns) / 1e9)
 
@@ -149,7 +157,7 @@ def checkpoint(
             last = {origin: streams.last(origin) for origin in ORIGINS}
         found = {o: Head(s[0], digest_of(s[1])) for o, s in last.items() if s}
         made = Checkpoint(streams.pair, _now(session), found)
-    _append(file, made, private)
+    append_line(file, made.signed(private))
     told = {str(o): str(head.id) for o, head in sorted(made.heads.items())}
     if session.output.json:
         session.output.record({"file": str(file), "time": made.time, "heads": told})
@@ -175,42 +183,7 @@ def _checkpoints(
     if against is None or public_key is None:
         return None
     key = read_public_key(public_key)
-    try:
-        return stack.enter_context(against.open("rb")), key
-    except OSError as error:
-        raise UsageProblem(f"cannot read {against}: {error.strerror}") from error
-
-
-def _append(path: Path, made: Checkpoint, key: PrivateKey) -> None:
-    """Add a line, durably. A line before it that was cut off stays a line of its own."""
-    try:
-        with path.open("a+b") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - 1))
-            start = b"" if file.read(1) in (b"", b"\n") else b"\n"
-            file.write(start + made.signed(key) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise UsageProblem(f"cannot write {path}: {error.strerror}") from error
-
-
-@contextmanager
-def _progress(output: Output) -> Iterator[Watch]:
-    with Progress(
-        TextColumn("verifying"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        console=output.error_terminal(),
-        disable=not output.stderr_is_terminal,
-        transient=True,
-    ) as progress:
-        task = progress.add_task("verifying", total=None)
-
-        def watch(count: int, total: int) -> None:
-            progress.update(task, completed=count, total=max(total, count))
-
-        yield watch
+    return stack.enter_context(opened_lines(against)), key
 
 
 def _show(output: Output, found: Verified, took_s: float) -> None:
@@ -233,7 +206,11 @@ def _show(output: Output, found: Verified, took_s: float) -> None:
             )
         if found.checkpoint_count:
             output.line(f"checkpoints: {found.checkpoint_count} looked up")
-        output.line(f"{report.event_count} events verified, {rate} per second")
+        copies = " and ".join(found.copies)
+        output.line(
+            f"{report.event_count} events of pair {report.pair} verified in {copies}, "
+            f"{rate} per second"
+        )
     if not found.is_whole:
         raise DataUnverified(
             "the history failed verification",

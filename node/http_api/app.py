@@ -20,7 +20,6 @@ from node.http_api.probes import probes
 from node.http_api.refusals import FORESEEN, answer
 from node.http_api.request_values import refuse_unknown_parameters
 from node.http_api.served_node import ServedNode
-from node.http_api.stored import stored
 from node.http_api.verify import verify
 from node.version import VERSION
 
@@ -52,7 +51,6 @@ def create_app(node: ServedNode, config: NodeConfig, limits: Limits) -> FastAPI:
     app.include_router(metrics(node), dependencies=closed)
     app.include_router(entries(node, lanes), dependencies=closed)
     app.include_router(history(node, lanes), dependencies=closed)
-    app.include_router(stored(node, lanes), dependencies=closed)
     app.include_router(events(node, lanes), dependencies=closed)
     app.include_router(verify(node, lanes), dependencies=closed)
     app.include_router(conflicts(node, lanes), dependencies=closed)

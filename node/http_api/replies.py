@@ -187,20 +187,6 @@ class HistoryReply(BaseModel):
     next: str | None = Field(description="`after` of the next page; null: the last.")
 
 
-class StreamEvent(BaseModel):
-    """An event as it is stored."""
-
-    id: Id
-    event: str = Field(description="Its bytes, base64.")
-
-
-class StoredEventsReply(BaseModel):
-    """A page of one stream, oldest first."""
-
-    events: list[StreamEvent]
-    next: str | None = Field(description="`after` of the next page; null: the last.")
-
-
 class ChangeReply(BaseModel):
     """Which change, by whom, when and why."""
 

@@ -6,8 +6,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Literal, Protocol
 
 from eventstore import (
-    START,
-    Archive,
     Archived,
     ArchivedEvent,
     Change,
@@ -16,11 +14,10 @@ from eventstore import (
     EventId,
     Head,
     JsonValue,
+    KeepingSource,
     Leaving,
     Loss,
     Origin,
-    Source,
-    Stored,
     Verification,
 )
 from node.http_api.served_past import ServedPast
@@ -162,8 +159,8 @@ class ServedNode(ServedPast, Protocol):
         """
 
     @property
-    def source(self) -> Source:
-        """Both streams as they are stored; reading raises what `Streams.read` does."""
+    def source(self) -> KeepingSource:
+        """Streams and archives as they are stored; reading raises what `Streams.read` does."""
 
     def history(
         self,
@@ -227,26 +224,6 @@ class ServedNode(ServedPast, Protocol):
 
         Raises:
             StoreUnavailable, DamagedEvent: while iterating.
-        """
-
-    def stored(
-        self,
-        *,
-        origin: Origin | None = None,
-        archive: str | None = None,
-        after: EventId = START,
-    ) -> Iterator[Stored]:
-        """The entries of a stream or an archive behind `after`, as they are stored.
-
-        Raises:
-            StoreUnavailable, DamagedEvent: while iterating.
-        """
-
-    def archives(self) -> Sequence[Archive]:
-        """All archives of replaced events, by name.
-
-        Raises:
-            StoreUnavailable, DamagedEvent.
         """
 
     def verify_page(

@@ -14,6 +14,7 @@ from node.http_api.refusals import Reply, invalid_request
 from node.http_api.replies import Id, OriginName, errors
 from node.http_api.request_values import parse_id
 from node.http_api.served_node import ServedNode
+from node.http_api.strict_json import decode
 from node.roles import Role
 from node.verifying import StoredHeads, VerifyPage
 
@@ -150,8 +151,8 @@ def _parse_state(text: str) -> Verification:
     try:
         unpacking = zlib.decompressobj()
         data = unpacking.decompress(base64.urlsafe_b64decode(text), _STATE_BYTES_MAX)
-        return Verification.from_value(json.loads(data))
-    except (ValueError, zlib.error, RecursionError):
+        return Verification.from_value(decode(data))
+    except (ValueError, zlib.error):
         raise invalid_request("after is not the `next` of a page") from None
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -39,7 +40,9 @@ from eventstore import (
     export_events,
     mending,
     read_archived,
+    read_blame,
     read_history,
+    replay,
     replication,
     streams,
 )
@@ -236,6 +239,20 @@ def read(world: World) -> None:
     assert list(read_archived(world.master.streams, Filter()))
     first = world.acknowledged[0]
     assert world.master.store.event(first.origin, first.id) == first
+
+
+def look_back(world: World) -> None:
+    streams, seen = world.master.streams, list[int]()
+    past = partial(replay, streams, prevailing=MASTER, other=STANDBY)
+    now = past(watch=seen.append)
+    assert sum(seen) >= len(world.acknowledged)
+    for until in (now.cut, 2**62):
+        again = past(until)
+        assert again.cut == now.cut
+        assert again.configuration.digest == now.configuration.digest
+    key = world.acknowledged[0].key
+    told = read_blame(streams, key, now.cut, prevailing=MASTER, other=STANDBY, limit=1)
+    assert told.key == key
 
 
 def note(world: World) -> None:
@@ -435,6 +452,7 @@ SCENARIOS = {
     "fill an empty Redis": Scenario(fill, empty_what_was_trimmed),
     "fill one that was begun anew": Scenario(fill, begin_anew),
     "fill an empty copy": Scenario(fill, lose_a_copy),
+    "look back": Scenario(look_back, recover_a_branch),
     "note": Scenario(note),
     "export": Scenario(export, recover_a_branch),
     "see what may leave": Scenario(see_what_may_leave),

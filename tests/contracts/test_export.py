@@ -9,15 +9,14 @@ import pytest
 from eventstore import (
     START,
     Bundle,
+    DamagedEvent,
     Export,
     Filter,
-    StreamForked,
     check_bundle,
     closed_ends,
     export_events,
     read_archived,
     read_history,
-    read_stored,
 )
 from tests.contracts.nodes import MANY, Node
 from tests.support.histories import MASTER, ORIGINS, STANDBY
@@ -56,7 +55,6 @@ def test_all_that_a_redis_has_comes_back(both: Node, tmp_path: Path) -> None:
         for archive in archives:
             kept = streams.read_archive(archive.name, START, MANY)
             assert bundle.read_archive(archive.name, START, MANY) == kept
-            assert list(read_stored(streams, archive=archive.name)) == kept
         expected = list(read_history(streams, ORIGINS, Filter()))
         assert list(read_history(bundle, ORIGINS, Filter())) == expected
         assert len(list(read_archived(streams, Filter()))) == 1
@@ -81,6 +79,8 @@ def test_a_stream_altered_by_hand_is_not_exported(both: Node, tmp_path: Path) ->
     first = both.stored(STANDBY)[0][0]
     both.client.xdel(both.streams.key(STANDBY), str(first))
     ends = closed_ends(both.streams, ORIGINS)
-    with pytest.raises(StreamForked, match="another event came before it"):
+    with pytest.raises(
+        DamagedEvent, match="it does not continue the begin of this stream"
+    ):
         export_events(both.streams, ends, tmp_path / "b", EXPORT)
     assert list(tmp_path.iterdir()) == []

@@ -30,7 +30,7 @@ from eventstore.memory import Stored
 from eventstore.mending import Mending, WrongCopy
 from tests.contracts.conftest import Connect
 from tests.contracts.convergence import check, events, exchange
-from tests.contracts.nodes import LIMIT_S, Clock, Node, Running
+from tests.contracts.nodes import LIMIT_S, MANY, Clock, Node, Running
 from tests.support.histories import MASTER, STANDBY, Writer
 from tests.support.waiting import wait_until
 
@@ -252,6 +252,28 @@ def test_a_memory_that_does_not_reach_back_changes_nothing(
     assert standby.stored(MASTER) == copy[:2]
     assert mending.put_back(copy[1:])
     assert standby.stored(MASTER) == copy
+    assert not standby.streams.archives()
+
+
+def test_a_memory_of_all_makes_a_copy_anew_that_has_nothing_of_it(
+    master: Node, standby: Node
+) -> None:
+    master.put("users/a", "another branch")
+    exchange(master, standby)
+    branch = standby.stored(MASTER)
+    master.put_back({MASTER: [], STANDBY: []})
+    master.restart()
+    master.put("users/a", 1)
+    master.put("users/a", 2)
+    whole = master.stored()
+    mending = Mending(standby.streams, standby.streams, MASTER, go_on=lambda: True)
+    assert mending.put_back(whole)
+    assert standby.stored(MASTER) == whole
+    (archive,) = standby.streams.archives()
+    assert standby.streams.read_archive(archive.name, START, MANY) == branch
+    standby.put_back({MASTER: []})
+    assert mending.put_back(whole)
+    assert standby.stored(MASTER) == whole
 
 
 def test_a_delete_that_was_lost_stays_deleted(master: Node, standby: Node) -> None:

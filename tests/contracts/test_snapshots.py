@@ -144,7 +144,11 @@ def test_the_helper_above_changes_nothing_else(pair: tuple[Node, Node]) -> None:
         (set_in(0, 4, value=["entry-put"]), "another version"),
         (set_in(1, value="other"), "it is of pair 'other'"),
         (set_in(2, value="standby"), "it is of pair 'office', 'standby'"),
+        (set_in(1, value="x" * 900_000), "it is of pair 'xxx"),
         (set_in(3, value=[]), "it is of streams"),
+        (set_in(3, 0, 0, value=1), "a stream in it has no name"),
+        (set_in(3, 0, 0, value="x" * 900_000), "a stream in it has no name"),
+        (set_in(3, value=[[f"x{n}", "0-0", bytes(32)] for n in range(9000)]), "of streams"),
         (set_in(3, 0, 2, value=bytes(32)), "of stream 'master' is not there any more"),
         (set_in(3, 1, 1, value="5-1"), "of stream 'standby' is not there any more"),
         (set_in(3, 1, 1, value="x"), "is not an event id"),
@@ -165,6 +169,27 @@ def test_a_snapshot_by_other_rules_or_of_others_is_discarded(
     (said,) = [r.getMessage() for r in caplog.records if "snapshot" in r.getMessage()]
     assert said.startswith("snapshot 'newest' is not used, all events are folded: ")
     assert why in said
+    assert len(said) < 400
+
+
+@pytest.mark.parametrize(
+    ("tag", "record"),
+    [
+        ("keys", [None, None, "0-0"]),
+        ("keys", [None, None, None]),
+        ("keys", [["1-1", None], None, "0-0"]),
+        ("remembered", [1, "1-1", b""]),
+        ("remembered", [[], "1-1", b""]),
+    ],
+)
+def test_a_record_that_nobody_writes_is_damage_although_the_hash_fits(
+    pair: tuple[Node, Node], tag: str, record: list[Any]
+) -> None:
+    master, _ = pair
+    blobs = [blob for _, blob in parts(master)]
+    forged = [*blobs[:-1], msgpack.packb([tag, [record]]), blobs[-1]]
+    put_parts(master, with_head(forged, lambda _head: None))
+    assert not has_used_one(opened(master))
 
 
 def damages(blobs: list[bytes]) -> Iterator[tuple[str, list[bytes]]]:

@@ -203,6 +203,15 @@ def test_a_list_of_archives_that_is_none_is_told(replaced: Node) -> None:
     assert list(report.bad_archives) == ["the list of archives"]
 
 
+@pytest.mark.parametrize("last", ["0-0", "1-1"])
+def test_an_archive_that_is_listed_and_holds_nothing_is_bad(
+    replaced: Node, last: str
+) -> None:
+    replaced.client.hset(f"netphone:{{{PAIR}}}:archives", "master-x", last)
+    report = verify(replaced.streams)
+    assert list(report.bad_archives) == ["master-x"]
+
+
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_what_a_resync_archived_is_as_much_as_it_told(
     master: Node, standby: Node, n: int

@@ -25,9 +25,8 @@ from tests.support.typing_in_shells import Reader, Shell
 pytestmark = pytest.mark.redis
 
 SECTIONS = (
-    "As it was: replay and diff",
-    "Who did it: blame and explain",
     "A worked case: a wrong forward",
+    "As it was: replay and diff",
 )
 READER, READER_PASSWORD = "auditor", "a-long-password"
 ALICE, BOB = {"extension": "101", "name": "Alice"}, {"extension": "102", "name": "Bob"}

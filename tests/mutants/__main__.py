@@ -30,12 +30,11 @@ from time import monotonic
 import attrs
 import psutil
 
-from tests.mutants import data, nodes
 from tests.mutants.mutant import Mutant
+from tests.mutants.table import MUTANTS
 from tests.support.commands import at_least_one, exit_code
 
 ROOT = Path(__file__).parents[2]
-MUTANTS = (*data.MUTANTS, *nodes.MUTANTS)
 
 QUICK = ("tests/unit", "tests/properties", "tests/contracts", "tests/simulation")
 CLOSE = {
@@ -132,8 +131,7 @@ def _options() -> argparse.Namespace:
     unknown = set(options.only) - {mutant.name for mutant in MUTANTS}
     if unknown:
         parser.error(
-            f"--only: there is no mutant {min(unknown)!r}; "
-            "see tests/mutants/data.py and nodes.py"
+            f"--only: there is no mutant {min(unknown)!r}; see tests/mutants/table.py"
         )
     return options
 

@@ -26,9 +26,10 @@ from eventstore import (
 from tests.properties.pairs import KEYS, histories
 from tests.support.asgi_transport import AsgiTransport
 from tests.support.fake_node import status_reply
-from tests.support.histories import MASTER, ORIGINS, STANDBY, History, Written, other
+from tests.support.histories import MASTER, ORIGINS, STANDBY, History, other
 from tests.support.http_client import READ_TOKEN
 from tests.support.served_node import FakeNode
+from tests.support.sources import MemorySource
 
 filters = st.builds(
     Filter,
@@ -41,7 +42,7 @@ filters = st.builds(
 
 def lines(history: History, wanted: Filter) -> list[HistoryLine]:
     found = read_history_lines(
-        Written(history), wanted, prevailing=MASTER, other=STANDBY
+        MemorySource.of(history), wanted, prevailing=MASTER, other=STANDBY
     )
     return list(found)
 
@@ -98,7 +99,7 @@ def test_a_node_gives_the_lines_that_its_streams_give(
 
 
 def written_from_streams(history: History, option: str | None) -> str:
-    source = Written(history)
+    source = MemorySource.of(history)
     out = io.StringIO()
     output = Output(json=option == "--json", stdout=out, stderr=io.StringIO())
     form = Format(option.removeprefix("--")) if option else Format.TABLE

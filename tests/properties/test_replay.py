@@ -26,7 +26,7 @@ from eventstore import (
 )
 from tests.support import oracle, past_oracle
 from tests.support.histories import MASTER, ORIGINS, STANDBY, History, Writer, other
-from tests.support.sources import HistorySource
+from tests.support.sources import MemorySource
 
 KEYS = ("users/a", "users/b", "scripts/c")
 PAIR_OF: dict[str, Any] = {"prevailing": MASTER, "other": STANDBY}
@@ -55,8 +55,8 @@ class Past:
         return self.history.events
 
     @property
-    def source(self) -> HistorySource:
-        return HistorySource(self.history)
+    def source(self) -> MemorySource:
+        return MemorySource.of(self.history)
 
 
 def entries_of(configuration: Configuration) -> dict[str, tuple[bytes, bytes]]:

@@ -11,7 +11,8 @@ from urllib.parse import parse_qs, unquote
 
 import httpx
 
-from eventstore import EventId, Origin, codec
+from eventstore import EventId, Origin, Stored, codec
+from tests.support.histories import ORIGINS, PAIR
 from tests.support.sources import MemorySource
 
 READ_TOKEN = "read-token"
@@ -41,8 +42,8 @@ class FakeNode:
         """What `GET /conflicts` tells, settled ones among them."""
         self.licences: dict[str, dict[str, Any]] = {}
         """Documents that are installed, by id."""
-        self.stored = MemorySource({})
-        """What `GET /events` and `GET /archives` tell."""
+        self.stored: MemorySource | None = None
+        """What `GET /events` and `GET /archives` tell; None: what was done here."""
         self.page_count_max = 10_000
         self.status = status_reply()
         for key, value in (entries or {}).items():
@@ -271,28 +272,19 @@ class FakeNode:
         following = str(start + limit) if len(found) > start + limit else None
         return httpx.Response(200, json={"events": page, "next": following})
 
-    def stored_page(self, request: httpx.Request) -> httpx.Response:
-        asked = query(request)
-        blobs = self.blobs(asked["origin"])
-        if asked.get("newest") == "true":
-            blobs = blobs[-1:]
-        start = EventId.parse(asked.get("after", "0-0"))
-        behind = [(i, blob) for i, blob in blobs if i > start]
-        page = behind[: int(asked.get("limit", "1000"))]
-        events = [{"id": str(i), "event": b64encode(blob).decode()} for i, blob in page]
-        following = events[-1]["id"] if len(behind) > len(page) else None
-        return httpx.Response(200, json={"events": events, "next": following})
+    def source(self) -> MemorySource:
+        return self.stored or MemorySource({o: self._blobs(o) for o in ORIGINS})
 
-    def blobs(self, origin: str) -> list[tuple[EventId, bytes]]:
+    def _blobs(self, origin: Origin) -> list[Stored]:
         """The events of one stream as a node stores them."""
-        found: list[tuple[EventId, bytes]] = []
-        previous = codec.genesis("office", Origin(origin))
+        found: list[Stored] = []
+        previous = codec.genesis(PAIR, origin)
         for event in self.events:
             if event["origin"] != origin:
                 continue
             event_id = EventId.parse(event["id"])
             blob = codec.encode(
-                origin=Origin(origin),
+                origin=origin,
                 event_id=event_id,
                 kind=event["kind"],
                 key=event["key"],
@@ -310,12 +302,15 @@ class FakeNode:
         return found
 
     def list_stored(self, request: httpx.Request) -> httpx.Response:
-        asked = query(request)
-        after, limit = EventId.parse(asked["after"]), int(asked["limit"])
+        asked, source = query(request), self.source()
+        after, limit = EventId.parse(asked.get("after", "0-0")), int(asked["limit"])
         if "archive" in asked:
-            found = self.stored.read_archive(asked["archive"], after, limit)
+            found = source.read_archive(asked["archive"], after, limit)
+        elif asked.get("newest") == "true":
+            last = source.last(Origin(asked["origin"]))
+            found = [] if last is None else [last]
         else:
-            found = self.stored.read(Origin(asked["origin"]), after, limit)
+            found = source.read(Origin(asked["origin"]), after, limit)
         events = [
             {"id": str(event_id), "stored": b64encode(blob).decode()}
             for event_id, blob in found
@@ -323,7 +318,7 @@ class FakeNode:
         return httpx.Response(200, json={"events": events, "next": None})
 
     def list_archives(self, request: httpx.Request) -> httpx.Response:
-        found = self.stored.archives()
+        found = self.source().archives()
         told = [{"name": archive.name, "last": str(archive.last)} for archive in found]
         return httpx.Response(200, json={"archives": told})
 
@@ -370,7 +365,6 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/history"): FakeNode.history,
     ("GET", "/licences"): FakeNode.list_licences,
     ("POST", "/licences"): FakeNode.install_licence,
-    ("GET", "/history/stored"): FakeNode.stored_page,
     ("GET", "/events"): FakeNode.list_stored,
     ("GET", "/archives"): FakeNode.list_archives,
     ("GET", "/conflicts"): FakeNode.list_conflicts,

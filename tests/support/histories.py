@@ -92,24 +92,3 @@ def packed_otherwise(blob: bytes, version: int = codec.FORMAT_VERSION) -> bytes:
     other: bytes = msgpack.packb(fields)
     assert other != blob, "only a vector of both origins can be packed otherwise"
     return other
-
-
-class Written:
-    """What the two writers of a history have written, as a source."""
-
-    def __init__(self, history: History) -> None:
-        self._history = history
-
-    @property
-    def pair(self) -> str:
-        return PAIR
-
-    def read(
-        self, origin: Origin, after: EventId, count: int
-    ) -> list[tuple[EventId, bytes]]:
-        blobs = self._history.of(origin).blobs
-        return blobs[after.n : after.n + count]
-
-    def last(self, origin: Origin) -> tuple[EventId, bytes] | None:
-        blobs = self._history.of(origin).blobs
-        return blobs[-1] if blobs else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -12,7 +11,6 @@ import attrs
 from eventstore import (
     LICENCES,
     START,
-    Archive,
     Archived,
     ArchivedEvent,
     Change,
@@ -30,7 +28,6 @@ from eventstore import (
     NoSuchEntry,
     Origin,
     Put,
-    Source,
     Stored,
     Verification,
     check_key,
@@ -49,6 +46,7 @@ from node.licences import Licences, Validity, validity
 from node.roles import Role, State
 from node.verifying import StoredHeads, VerifyPage
 from tests.support.served_past import FakePast
+from tests.support.sources import MemorySource
 from tests.support.tampering import Copy, history
 
 ARCHIVE = "standby-resync-1767225600000-9"
@@ -94,8 +92,8 @@ class FakeNode(FakePast):
         self.orders: list[dict[str, Any]] = []
         """The arguments of every order that came through."""
         self.events: list[Event] = []
-        self.blobs: dict[str, Sequence[Stored]] = {}
-        """Stored events, by origin or archive."""
+        self.stored: MemorySource | None = None
+        """What the streams and archives are; None: what was done here."""
         self.losses: list[Loss] = []
         """By the ids of the losers."""
         self.copies = [Copy(history(6), page_count_max=4) for _ in range(2)]
@@ -171,24 +169,14 @@ class FakeNode(FakePast):
         return [self._append(change, actor, reason) for change in changes]
 
     @property
-    def source(self) -> Source:
-        """Of the pair `office`, as the events are stored."""
-        return self
-
-    @property
-    def pair(self) -> str:
-        return "office"
-
-    def read(
-        self, origin: Origin, after: EventId, count: int
-    ) -> builtins.list[tuple[EventId, bytes]]:
-        self._wait(origin=origin, after=after, count=count)
-        found = [e for e in self.events if e.origin == origin and e.id > after]
-        return [(event.id, encode_event(event)) for event in found[:count]]
-
-    def last(self, origin: Origin) -> tuple[EventId, bytes] | None:
-        found = self.read(origin, START, len(self.events))
-        return found[-1] if found else None
+    def source(self) -> MemorySource:
+        self._wait()
+        if self.stored is not None:
+            return self.stored
+        blobs: dict[Origin, list[Stored]] = {MASTER: [], STANDBY: []}
+        for event in self.events:
+            blobs[event.origin].append((event.id, encode_event(event)))
+        return MemorySource(blobs)
 
     def history(
         self,
@@ -272,22 +260,6 @@ class FakeNode(FakePast):
             limit=limit,
         )
         return (ArchivedEvent(ARCHIVE, event) for event in found)
-
-    def stored(
-        self,
-        *,
-        origin: Origin | None = None,
-        archive: str | None = None,
-        after: EventId = START,
-    ) -> Iterator[Stored]:
-        self._wait(origin=origin, archive=archive)
-        kept = self.blobs.get(archive or str(origin), [])
-        return iter([stored for stored in kept if stored[0] > after])
-
-    def archives(self) -> Sequence[Archive]:
-        self._wait()
-        names = sorted(set(self.blobs) - {MASTER, STANDBY})
-        return [Archive(name, self.blobs[name][-1][0]) for name in names]
 
     def verify_page(
         self, after: Verification | None, *, compare: bool, archives: bool

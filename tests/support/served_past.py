@@ -13,7 +13,7 @@ from eventstore import (
     replay,
 )
 from tests.support.histories import MASTER, STANDBY, History
-from tests.support.sources import HistorySource
+from tests.support.sources import MemorySource
 
 
 class FakePast:
@@ -33,7 +33,7 @@ class FakePast:
     ) -> Replayed:
         self.fold_count += 1
         return replay(
-            HistorySource(self.past),
+            MemorySource.of(self.past),
             until,
             prevailing=MASTER,
             other=STANDBY,
@@ -51,7 +51,7 @@ class FakePast:
         watch: Watch | None = None,
     ) -> Blame:
         return read_blame(
-            HistorySource(self.past),
+            MemorySource.of(self.past),
             key,
             until,
             prevailing=MASTER,
@@ -64,7 +64,7 @@ class FakePast:
         self, key: str, until: Until = None, *, watch: Watch | None = None
     ) -> Explanation:
         return read_explanation(
-            HistorySource(self.past),
+            MemorySource.of(self.past),
             key,
             until,
             prevailing=MASTER,

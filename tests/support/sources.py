@@ -23,7 +23,7 @@ CREATED_NS = 1_767_225_600_000_000_000
 
 
 class MemorySource:
-    """Both streams, and archives by name."""
+    """Both streams, and archives by name; counts what is read of the streams."""
 
     def __init__(
         self,
@@ -34,16 +34,20 @@ class MemorySource:
         self.streams = dict(streams)
         self.kept = dict(archives or {})
         self.pair = pair
+        self.read_count = 0
 
     @classmethod
     def of(cls, history: History) -> MemorySource:
+        """What both writers have written, and whatever they will write."""
         return cls({origin: history.of(origin).blobs for origin in ORIGINS})
 
     def read(self, origin: Origin, after: EventId, count: int) -> list[Stored]:
-        return _behind(self.streams[origin], after, count)
+        page = _behind(self.streams.get(origin, []), after, count)
+        self.read_count += len(page)
+        return page
 
     def last(self, origin: Origin) -> Stored | None:
-        stored = self.streams[origin]
+        stored = self.streams.get(origin)
         return stored[-1] if stored else None
 
     def archives(self) -> list[Archive]:
@@ -76,25 +80,3 @@ def small_history() -> History:
             history.master.hear(history.standby)
     history.master.delete("users/0", ms=3000)
     return history
-
-
-class HistorySource:
-    """The streams of a history in memory; counts what is read of them."""
-
-    def __init__(self, history: History) -> None:
-        self._history = history
-        self.read_count = 0
-
-    @property
-    def pair(self) -> str:
-        return PAIR
-
-    def read(self, origin: Origin, after: EventId, count: int) -> list[Stored]:
-        blobs = self._history.of(origin).blobs
-        page = [stored for stored in blobs if stored[0] > after][:count]
-        self.read_count += len(page)
-        return page
-
-    def last(self, origin: Origin) -> Stored | None:
-        blobs = self._history.of(origin).blobs
-        return blobs[-1] if blobs else None

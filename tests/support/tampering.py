@@ -17,6 +17,7 @@ from tests.support.histories import (
     History,
     other,
 )
+from tests.support.sources import MemorySource
 
 MS = 1_767_225_600_000
 Tamper = Callable[[list[Stored], int], list[Stored]]
@@ -36,25 +37,20 @@ def history(count: int) -> History:
     return made
 
 
-class Copy:
-    """One copy of both streams in memory; a `Source`."""
+class Copy(MemorySource):
+    """One copy of both streams in memory, to be tampered with."""
 
     def __init__(self, made: History, *, page_count_max: int = 1000) -> None:
-        self.pair = PAIR
-        self.stored = {origin: list(made.of(origin).blobs) for origin in ORIGINS}
+        super().__init__({origin: list(made.of(origin).blobs) for origin in ORIGINS})
         self._page_count_max = page_count_max
 
     def read(self, origin: Origin, after: EventId, count: int) -> list[Stored]:
-        behind = [stored for stored in self.stored[origin] if stored[0] > after]
-        return behind[: min(count, self._page_count_max)]
-
-    def last(self, origin: Origin) -> Stored | None:
-        return self.stored[origin][-1] if self.stored[origin] else None
+        return super().read(origin, after, min(count, self._page_count_max))
 
     def heads(self) -> dict[Origin, Head]:
         return {
             origin: Head(stored[-1][0], codec.digest_of(stored[-1][1]))
-            for origin, stored in self.stored.items()
+            for origin, stored in self.streams.items()
         }
 
 

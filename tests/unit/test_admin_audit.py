@@ -10,7 +10,7 @@ from admin.bundle_files import opened_bundle
 from admin.errors import DataUnverified, ExitCode
 from eventstore import START
 from tests.support.admin_runner import Run, run_admin
-from tests.support.fake_node import READ_TOKEN, FakeNode
+from tests.support.fake_node import READ_TOKEN, FakeNode, refusal
 from tests.support.histories import ORIGINS
 from tests.support.sources import MemorySource, small_history
 
@@ -18,12 +18,16 @@ ARCHIVE = "standby-resync-9000-9"
 
 
 @pytest.fixture
-def node() -> FakeNode:
+def source() -> MemorySource:
+    source = MemorySource.of(small_history())
+    source.kept[ARCHIVE] = source.streams[ORIGINS[1]][1:3]
+    return source
+
+
+@pytest.fixture
+def node(source: MemorySource) -> FakeNode:
     node = FakeNode()
-    node.stored = MemorySource.of(small_history())
-    node.stored.kept[ARCHIVE] = node.stored.streams[ORIGINS[1]][1:3]
-    vector = {o: str(node.stored.streams[o][-1][0]) for o in ORIGINS}
-    node.status["vector"] = vector
+    node.stored = source
     return node
 
 
@@ -52,7 +56,7 @@ def verify(file: Path, *options: object) -> Run:
 
 
 def test_what_a_node_has_is_exported_and_verified(
-    node: FakeNode, file: Path, key: Path
+    node: FakeNode, source: MemorySource, file: Path, key: Path
 ) -> None:
     run = export(node, file, "--key", key)
     assert (run.exit_code, run.err) == (ExitCode.DONE, "")
@@ -63,7 +67,7 @@ def test_what_a_node_has_is_exported_and_verified(
     assert "whole: every digest" in run.out
     with opened_bundle(file) as bundle:
         for origin in ORIGINS:
-            assert bundle.read(origin, START, 100) == node.stored.streams[origin]
+            assert bundle.read(origin, START, 100) == source.streams[origin]
 
 
 def test_what_it_holds_is_told_as_json(node: FakeNode, file: Path, key: Path) -> None:
@@ -139,30 +143,39 @@ def test_a_folder_that_is_not_there_is_named(node: FakeNode, tmp_path: Path) -> 
     assert "No such file or directory" in run.err
 
 
-def test_a_damaged_stream_is_not_exported(node: FakeNode, file: Path) -> None:
-    stored = node.stored.streams[ORIGINS[0]]
-    del stored[2]
+def test_a_damaged_stream_is_not_exported(
+    node: FakeNode, source: MemorySource, file: Path
+) -> None:
+    del source.streams[ORIGINS[0]][2]
     run = export(node, file)
     assert run.exit_code == ExitCode.UNVERIFIED
     assert "does not continue" in run.err
     assert not list(file.parent.glob("office*"))
 
 
-def test_a_pair_without_events_is_a_wrong_name(node: FakeNode, file: Path) -> None:
-    node.status["vector"] = {}
-    run = export(node, file)
+def test_a_pair_without_events_is_a_wrong_name(file: Path) -> None:
+    run = export(FakeNode(), file)
     assert run.exit_code == ExitCode.USAGE
     assert "no events of pair 'office'" in run.err
 
 
 def test_a_node_whose_pages_go_in_circles_is_unclear(
-    node: FakeNode, file: Path
+    node: FakeNode, source: MemorySource, file: Path
 ) -> None:
-    stored = node.stored
-    stored.read = lambda origin, after, count: stored.streams[origin][:3]  # type: ignore[method-assign]
+    source.read = lambda origin, after, count: source.streams[origin][:3]  # type: ignore[method-assign]
     run = export(node, file)
     assert run.exit_code == ExitCode.UNREACHABLE
     assert "is told behind" in run.err
+
+
+def test_a_node_of_an_older_version_gives_a_clear_error(
+    node: FakeNode, file: Path
+) -> None:
+    node.answers.append(refusal(404, "no-such-path", "there is nothing at this path"))
+    run = export(node, file)
+    assert run.exit_code == ExitCode.UNREACHABLE
+    assert "older version" in run.err
+    assert not file.exists()
 
 
 def test_progress_is_for_terminals_only(node: FakeNode, file: Path) -> None:

@@ -297,7 +297,7 @@ def test_digests_are_hidden_but_not_that_they_changed(option: str | None) -> Non
 
 
 def test_a_damaged_event_ends_it_with_exit_code_7(node: FakeNode) -> None:
-    page = {"events": [{"id": BEFORE, "event": "AAAA"}], "next": None}
+    page = {"events": [{"id": BEFORE, "stored": "AAAA"}], "next": None}
     node.answers += [None, None, httpx.Response(200, json=page)]
     node.answers += [httpx.Response(200, json=page)] * 3
     run = run_admin(node, "history", "--json")
@@ -307,10 +307,10 @@ def test_a_damaged_event_ends_it_with_exit_code_7(node: FakeNode) -> None:
 @pytest.mark.parametrize(
     "events",
     [
-        [{"id": "x", "event": ""}],
-        [{"id": BEFORE, "event": "no base64!"}],
-        [{"id": "0-0", "event": ""}],
-        [{"id": WON, "event": ""}, {"id": BEFORE, "event": ""}],
+        [{"id": "x", "stored": ""}],
+        [{"id": BEFORE, "stored": "no base64!"}],
+        [{"id": "0-0", "stored": ""}],
+        [{"id": WON, "stored": ""}, {"id": BEFORE, "stored": ""}],
     ],
     ids=str,
 )
@@ -321,7 +321,7 @@ def test_a_node_that_answers_with_no_events_is_none(
     node.answers += [None, None, page, page]
     run = run_admin(node, "history", "--json")
     assert (run.exit_code, run.out) == (4, "")
-    assert "GET /history/stored" in run.err
+    assert "GET /events" in run.err
 
 
 def test_a_node_of_an_older_version_gives_a_clear_error(node: FakeNode) -> None:

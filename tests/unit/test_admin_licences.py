@@ -85,7 +85,7 @@ def test_issuing_as_json(key: Path) -> None:
         (("--seats", "0"), "seats is 0, not a whole number from 1 to 1000000"),
         (("--seats", "x"), "Invalid value for '--seats'"),
         (("--ends", "soon"), "ends is 'soon', not a date like"),
-        (("--ends", "2001-01-01"), "ends is not after issued"),
+        (("--ends", "2001-01-01"), "ends is '2001-01-01', not after issued, '20"),
         (("--id", "a b"), "id is 'a b', not"),
         (("--option", ""), "option is '', not"),
         (("--product", ""), "product is '', not"),

@@ -178,6 +178,17 @@ def test_a_full_disk_is_one_line() -> None:
     )
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_what_whoever_started_it_closed_is_not_missed(closed: str) -> None:
+    ended = subprocess.run(
+        ["sh", "-c", f'"$@" {closed}', "sh", sys.executable, "-m", "admin", "nonsense"],
+        capture_output=True,
+        timeout=60,
+    )
+    assert ended.returncode == 2
+    assert b"Traceback" not in ended.stderr
+
+
 def _fail(error: BaseException) -> Callable[[float], None]:
     def sleep(_: float) -> None:
         raise error

@@ -168,6 +168,12 @@ def test_blame_hides_digests_and_tells_a_delete(node: Bridge) -> None:
     assert (run.out, run.err) == ("", "no event ever changed 'users/nobody'\n")
 
 
+def test_blame_of_a_licence_says_where_it_is_told(node: Bridge) -> None:
+    run = run_admin(node, "blame", "licences/L-1")
+    assert run.exit_code == 0
+    assert "history --key licences/L-1" in run.err
+
+
 def test_explain_gives_the_reason_and_the_rivals(node: Bridge) -> None:
     run = run_admin(node, "explain", "users/alice")
     why, titles, *lines = run.out.splitlines()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import httpx
 import pytest
 
 from admin.errors import ExitCode
+from admin.key_files import read_private_key
 from eventstore import PrivateKey
 from tests.support import tampering
 from tests.support.admin_runner import Run, run_admin
+from tests.support.full_disk import full_disk
 from tests.support.histories import MASTER, STANDBY
 from tests.support.http_client import CHANGE_TOKEN, Api
 from tests.support.served_node import FakeNode
@@ -41,7 +44,7 @@ class Served:
     def rewrite(
         self, copy: int, tamper: Callable[[list[Any], int], list[Any]], n: int
     ) -> None:
-        stored = self.node.copies[copy].stored
+        stored = self.node.copies[copy].streams
         stored[MASTER] = tamper(stored[MASTER], n)
 
     def run(self, *arguments: str, **more: Any) -> Run:
@@ -86,7 +89,8 @@ def test_a_whole_history_is_summed_up(served: Served) -> None:
     assert lines[1] == (
         f"standby: 6 events, whole, up to {head.id} (digest {head.digest.hex()[:16]}…)"
     )
-    assert lines[2].startswith("12 events verified, ")
+    copies = "the master's Redis and the standby's Redis"
+    assert lines[2].startswith(f"12 events of pair office verified in {copies}, ")
     assert served.asked.count("/verify") > 3
 
 
@@ -108,7 +112,7 @@ def test_the_first_bad_event_and_the_bad_copy_are_named(served: Served) -> None:
 
 
 def test_lag_is_told_and_is_no_finding(served: Served) -> None:
-    stored = served.node.copies[1].stored
+    stored = served.node.copies[1].streams
     stored[MASTER] = stored[MASTER][:-1]
     run = served.run("verify")
     assert run.exit_code == ExitCode.DONE
@@ -190,13 +194,56 @@ def test_bad_lines_are_findings(
 def test_a_checkpoint_behind_a_line_that_was_cut_off_is_good(
     served: Served, file: Path, key: Path
 ) -> None:
-    file.write_bytes(b"half a li")
+    file.write_bytes(b'{"heads":{"mas')
     checkpoint(served, file, key)
     (record,) = against(served, file, key, "--json").records
     assert (record["checkpoints"]["count"], record["checkpoints"]["bad_count"]) == (
         1,
         1,
     )
+
+
+@pytest.mark.parametrize("what", ["audit.key", "a bundle", "a pipe", "a folder"])
+def test_nothing_is_added_to_what_is_no_file_of_checkpoints(
+    served: Served, tmp_path: Path, key: Path, what: str
+) -> None:
+    place = tmp_path / what
+    if what == "a bundle":
+        place.write_bytes(b"netphone events 1\n")
+    elif what == "a pipe":
+        os.mkfifo(place)
+    elif what == "a folder":
+        place.mkdir()
+    before = place.read_bytes() if place.is_file() else None
+    run = checkpoint(served, place, key)
+    assert run.exit_code == ExitCode.USAGE
+    assert str(place) in run.err
+    assert "None" not in run.err
+    assert before is None or place.read_bytes() == before
+
+
+def test_a_pipe_of_checkpoints_is_not_waited_for(
+    served: Served, tmp_path: Path, key: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    public = tmp_path / "public"
+    public.write_bytes(read_private_key(key).public.pem)
+    against = "--against", str(tmp_path / "pipe"), "--public-key", str(public)
+    run = served.run("verify", *against)
+    assert run.exit_code == ExitCode.USAGE
+    assert "it is no file" in run.err
+
+
+def test_a_disk_that_gets_full_leaves_the_file_as_it_was(
+    served: Served, file: Path, key: Path
+) -> None:
+    checkpoint(served, file, key)
+    before = file.read_bytes()
+    with full_disk(len(before) + 10):
+        run = checkpoint(served, file, key)
+    assert run.exit_code == ExitCode.USAGE
+    assert "File too large" in run.err
+    assert file.read_bytes() == before
 
 
 def test_an_empty_file_proves_nothing(served: Served, file: Path, key: Path) -> None:
@@ -223,7 +270,7 @@ def test_a_file_signed_by_somebody_else_is_a_finding(
         (["--redis-of", "master"], "go with --redis"),
         (["--other-redis-password-file", "x"], "goes with --other-redis"),
         (["--redis", "redis://x"], "--redis needs --pair"),
-        (["--redis", "redis://x", "--pair", "p", "--redis-of", "z"], "neither master"),
+        (["--redis", "redis://x", "--pair", "p", "--redis-of", "z"], "is 'z'; it is"),
         (["--against", "x"], "go together"),
         (["--public-key", "x"], "go together"),
         (["--against", "/nowhere", "--public-key", "/nowhere"], "cannot read"),

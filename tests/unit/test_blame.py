@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from eventstore import Blame, read_blame
 from tests.support.histories import MASTER, STANDBY, History
-from tests.support.sources import HistorySource
+from tests.support.sources import MemorySource
 
 KEY = "users/alice"
 
 
 def blamed(history: History, limit: int = 100) -> Blame:
-    source = HistorySource(history)
+    source = MemorySource.of(history)
     return read_blame(source, KEY, prevailing=MASTER, other=STANDBY, limit=limit)
 
 
@@ -47,6 +47,16 @@ def test_concurrent_changes_replaced_the_same_and_one_lost() -> None:
     assert lost is not None
     assert (lost.winner, lost.settled_by) == (ours, None)
     assert found.fields == {"a": base, "b": ours}
+
+
+def test_of_two_changes_with_one_id_the_standbys_lost() -> None:
+    history = History()
+    won = history.master.put(KEY, 1, ms=5)
+    lost = history.standby.put(KEY, 2, ms=5)
+    assert won.id == lost.id
+    marked = {c.event.origin: c.loss for c in blamed(history).changes}
+    assert marked[MASTER] is None
+    assert marked[STANDBY] is not None
 
 
 def test_what_recovery_made_anew_behind_what_overrides_it_has_lost() -> None:

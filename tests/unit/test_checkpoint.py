@@ -79,6 +79,15 @@ def test_what_is_no_checkpoint_is_refused(line: bytes) -> None:
     assert isinstance(found(line + b"\n")[0], str)
 
 
+def test_a_line_over_the_limit_is_not_decoded() -> None:
+    longest = b"x" * (CHECKPOINT_BYTES_MAX - 1)
+    told = found(longest + b"\n", longest + b"x\n")
+    assert told == [
+        "line 1: it is no checkpoint: cut off or altered",
+        "line 2: it has over 4096 bytes: no checkpoint",
+    ]
+
+
 def test_each_bad_line_is_named_and_the_others_count() -> None:
     other = Checkpoint("branch", "2026-01-01T00:00:00Z", HEADS).signed(KEY)
     told = found(LINE + b"\n", other + b"\n", b"junk\n", LINE + b"\n")

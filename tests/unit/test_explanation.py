@@ -6,7 +6,7 @@ import pytest
 
 from eventstore import Explanation, read_explanation
 from tests.support.histories import MASTER, STANDBY, History
-from tests.support.sources import HistorySource
+from tests.support.sources import MemorySource
 
 KEY = "users/alice"
 
@@ -17,7 +17,7 @@ def history() -> History:
 
 
 def explained(history: History) -> Explanation:
-    source = HistorySource(history)
+    source = MemorySource.of(history)
     return read_explanation(source, KEY, prevailing=MASTER, other=STANDBY)
 
 
@@ -64,6 +64,17 @@ def test_a_later_change_stands_by_an_earlier_one_that_had_seen_more(
         "the standby's change 6-1 had seen the master's newest, 5-1 (its vector has "
         "master=5-1), and 7-2 came after it: the standby's newest change stands"
     )
+
+
+def test_the_first_change_that_had_seen_the_masters_newest_is_named(
+    history: History,
+) -> None:
+    history.master.put(KEY, 1, ms=5)
+    history.standby.hear(history.master)
+    first, second = (history.standby.put(KEY, n, ms=6 + n) for n in range(2))
+    found = explained(history)
+    assert (found.covered_by, found.standing) == (first, second)
+    assert "and 7-2 came after it" in found.why
 
 
 def test_a_change_of_the_master_that_knew_stands(history: History) -> None:

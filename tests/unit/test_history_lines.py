@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from eventstore import Event, EventId, Filter, HistoryLine, read_history_lines
-from tests.support.histories import MASTER, STANDBY, History, Writer, Written
+from tests.support.histories import MASTER, STANDBY, History, Writer
+from tests.support.sources import MemorySource
 
 KEY = "users/alice"
 
@@ -11,7 +12,10 @@ KEY = "users/alice"
 def lines(history: History, wanted: Filter | None = None) -> list[HistoryLine]:
     return list(
         read_history_lines(
-            Written(history), wanted or Filter(), prevailing=MASTER, other=STANDBY
+            MemorySource.of(history),
+            wanted or Filter(),
+            prevailing=MASTER,
+            other=STANDBY,
         )
     )
 
@@ -97,6 +101,16 @@ def test_and_what_settled_it() -> None:
     assert (found.by, found.settled_by) == (won.id, (STANDBY, settled.id))
 
 
+def test_of_two_events_with_one_id_the_standbys_lost() -> None:
+    history = History()
+    won = history.master.put(KEY, "100", ms=5)
+    lost = history.standby.put(KEY, "200", ms=5)
+    assert won.id == lost.id
+    marked = {line.event.origin: line.overridden for line in lines(history)}
+    assert marked[MASTER] is None
+    assert marked[STANDBY] is not None
+
+
 def test_what_came_before_a_time_still_counts() -> None:
     history = History()
     cut(history)
@@ -130,7 +144,7 @@ def test_every_filter_leaves_the_lines_as_they_are() -> None:
 def test_nobody_looks_for_losers_until_a_change_that_may_be_one_is_told() -> None:
     history = History()
     cut(history)
-    source, asked = Written(history), []
+    source, asked = MemorySource.of(history), []
 
     def overridden() -> dict[EventId, object]:
         asked.append(True)

@@ -11,14 +11,16 @@ from node.http_api import Limits
 from tests.support.histories import MASTER, STANDBY
 from tests.support.http_client import Api, refusal_of
 from tests.support.served_node import ARCHIVE, FakeNode
-from tests.support.sources import small_history
+from tests.support.sources import MemorySource, small_history
+
+SOURCE = MemorySource.of(small_history())
+SOURCE.kept[ARCHIVE] = SOURCE.streams[STANDBY][:2]
 
 
 @pytest.fixture
 def node() -> FakeNode:
-    node, history = FakeNode(), small_history()
-    node.blobs = {MASTER: history.master.blobs, STANDBY: history.standby.blobs}
-    node.blobs[ARCHIVE] = history.standby.blobs[:2]
+    node = FakeNode()
+    node.stored = SOURCE
     return node
 
 
@@ -44,11 +46,9 @@ def read(api: Api, query: str) -> list[list[tuple[EventId, bytes]]]:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 1000])
-def test_every_byte_of_a_stream_comes_in_pages(
-    api: Api, node: FakeNode, limit: int
-) -> None:
+def test_every_byte_of_a_stream_comes_in_pages(api: Api, limit: int) -> None:
     pages = read(api, f"origin=master&limit={limit}")
-    assert [stored for page in pages for stored in page] == node.blobs[MASTER]
+    assert [stored for page in pages for stored in page] == SOURCE.streams[MASTER]
     assert all(len(page) <= limit for page in pages)
 
 
@@ -57,11 +57,18 @@ def test_a_page_ends_at_its_size(node: FakeNode) -> None:
     assert [len(page) for page in read(api, "origin=standby")] == [1, 1, 1, 1]
 
 
-def test_an_archive_is_read_by_its_name(api: Api, node: FakeNode) -> None:
-    last = node.blobs[ARCHIVE][-1][0]
+def test_an_archive_is_read_by_its_name(api: Api) -> None:
+    last = SOURCE.kept[ARCHIVE][-1][0]
     content = api("GET", "/archives").json()
     assert content == {"archives": [{"name": ARCHIVE, "last": str(last)}]}
-    assert read(api, f"archive={ARCHIVE}") == [node.blobs[ARCHIVE]]
+    assert read(api, f"archive={ARCHIVE}") == [SOURCE.kept[ARCHIVE]]
+
+
+def test_the_newest_event_of_a_stream_alone(api: Api) -> None:
+    assert read(api, "origin=standby&newest=true&limit=1") == [
+        SOURCE.streams[STANDBY][-1:]
+    ]
+    assert read(Api(FakeNode()), "origin=standby&newest=true") == [[]]
 
 
 @pytest.mark.parametrize(
@@ -69,6 +76,7 @@ def test_an_archive_is_read_by_its_name(api: Api, node: FakeNode) -> None:
     [
         ("", "either origin or archive"),
         (f"origin=master&archive={ARCHIVE}", "either origin or archive"),
+        (f"archive={ARCHIVE}&newest=true", "newest goes with origin"),
         ("origin=third", "origin"),
         ("origin=master&after=yesterday", "'yesterday' is not an event id"),
         ("origin=master&limit=0", "limit"),
@@ -86,3 +94,4 @@ def test_what_cannot_be_answered_is_refused(api: Api, query: str, text: str) -> 
 def test_errors_of_the_store_are_told(api: Api, node: FakeNode, path: str) -> None:
     node.error = StoreUnavailable("gone")
     assert refusal_of(api("GET", path)) == (503, "store-unavailable")
+    assert refusal_of(api("GET", path, token=None)) == (401, "not-authorised")

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
-
 import pytest
 
 from eventstore import Loss, StoreUnavailable
-from eventstore.codec import encode_event
 from node.http_api import Limits
 from node.http_api.request_values import format_time
 from tests.support.http_client import Api, refusal_of
@@ -199,60 +196,6 @@ def test_a_wrong_parameter_is_refused(api: Api, query: str) -> None:
     reply = api("GET", f"/history?{query}")
     assert refusal_of(reply) == (422, "invalid-request")
     assert query.partition("=")[0] in reply.json()["error"]
-
-
-def stored(api: Api, query: str) -> list[str]:
-    found: list[str] = []
-    after = ""
-    while after is not None:
-        assert len(found) < 10
-        page = api("GET", f"/history/stored?{query}{after}").json()
-        found += [event["id"] for event in page["events"]]
-        after = page["next"] and f"&after={page['next']}"
-    return found
-
-
-@pytest.mark.parametrize("limit", [1, 2, 3, 1000])
-def test_a_stream_comes_as_it_is_stored(api: Api, node: FakeNode, limit: int) -> None:
-    expected = [event for event in node.events if event.origin == "standby"]
-    assert stored(api, f"origin=standby&limit={limit}") == [
-        str(event.id) for event in expected
-    ]
-    page = api("GET", "/history/stored?origin=standby&limit=1").json()
-    blob = b64decode(page["events"][0]["event"], validate=True)
-    assert blob == encode_event(expected[0])
-
-
-def test_the_newest_stored_event_alone(api: Api, node: FakeNode) -> None:
-    page = api("GET", "/history/stored?origin=master&newest=true").json()
-    assert [event["id"] for event in page["events"]] == [str(node.events[3].id)]
-    assert page["next"] is None
-    empty = Api(FakeNode())("GET", "/history/stored?origin=master&newest=true").json()
-    assert empty == {"events": [], "next": None}
-
-
-def test_pages_of_stored_events_end_before_they_get_too_large(node: FakeNode) -> None:
-    small = Api(node, Limits(page_bytes_max=10))
-    page = small("GET", "/history/stored?origin=standby").json()
-    assert len(page["events"]) == 1
-    assert len(stored(small, "origin=standby")) == 3
-
-
-@pytest.mark.parametrize(
-    "query",
-    ["", "origin=peer", "origin=master&after=x", "origin=master&limit=1001"],
-)
-def test_a_wrong_order_for_stored_events_is_refused(api: Api, query: str) -> None:
-    reply = api("GET", f"/history/stored?{query}")
-    assert refusal_of(reply) == (422, "invalid-request")
-
-
-def test_stored_events_that_the_store_cannot_give(api: Api, node: FakeNode) -> None:
-    node.error = StoreUnavailable("Redis is gone")
-    reply = api("GET", "/history/stored?origin=master")
-    assert refusal_of(reply) == (503, "store-unavailable")
-    reply = api("GET", "/history/stored?origin=master", token=None)
-    assert refusal_of(reply) == (401, "not-authorised")
 
 
 def test_a_store_that_cannot_gives_503(api: Api, node: FakeNode) -> None:

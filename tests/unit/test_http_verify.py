@@ -48,7 +48,7 @@ def test_each_page_goes_on_where_the_one_before_ended(api: Api) -> None:
 
 
 def test_the_last_page_has_what_is_wrong(api: Api, node: FakeNode) -> None:
-    stored = node.copies[1].stored
+    stored = node.copies[1].streams
     stored[MASTER] = tampering.removed(stored[MASTER], 3)
     last = pages(api)[-1]
     report = Verification.from_value(last["state"]).report("office", last["copies"])
@@ -57,6 +57,14 @@ def test_the_last_page_has_what_is_wrong(api: Api, node: FakeNode) -> None:
     )
     alone = pages(api, "compare=false")[-1]
     assert alone["copies"] == ["the master's Redis"]
+
+
+def test_a_cursor_with_half_of_a_surrogate_pair_is_refused(api: Api) -> None:
+    state = pages(api)[0]["state"]
+    state["bad_archives"] = [[0, "\ud800", [None, "x"]]]
+    after = base64.urlsafe_b64encode(zlib.compress(json.dumps(state).encode()))
+    reply = api("GET", "/verify", params={"after": after.decode()})
+    assert refusal_of(reply) == (422, "invalid-request")
 
 
 @pytest.mark.parametrize(
@@ -77,8 +85,8 @@ def test_what_is_no_cursor_is_refused(api: Api, after: str) -> None:
 
 
 def test_heads_and_digests_are_told(api: Api, node: FakeNode) -> None:
-    first, second = node.copies[0].stored[MASTER][:2]
-    node.copies[1].stored[MASTER] = node.copies[1].stored[MASTER][:1]
+    first, second = node.copies[0].streams[MASTER][:2]
+    node.copies[1].streams[MASTER] = node.copies[1].streams[MASTER][:1]
     at = f"master={first[0]},master={second[0]},standby={second[0].ms + 5}-2"
     told = api("GET", "/verify/heads", params={"at": at}, token=READ_TOKEN).json()
     digest = tampering.event_of(first).digest.hex()
@@ -87,7 +95,7 @@ def test_heads_and_digests_are_told(api: Api, node: FakeNode) -> None:
     }  # fmt: skip
     assert [d is None for d in told["at"][1]["digests"]] == [False, True]
     assert told["at"][2]["digests"] == [None, None]
-    assert told["heads"]["master"]["id"] == str(node.copies[0].stored[MASTER][-1][0])
+    assert told["heads"]["master"]["id"] == str(node.copies[0].streams[MASTER][-1][0])
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,10 @@ def test_an_old_contact_is_no_news() -> None:
     assert count.at(later(20.0), contact_s=1005.0).counted_s == 15.0
 
 
+def test_contact_from_before_the_count_began_makes_it_no_larger() -> None:
+    assert BEGUN.at(later(10.0), contact_s=900.0).counted_s == 10.0
+
+
 def test_a_contact_after_this_moment_counts_as_now() -> None:
     assert BEGUN.at(later(10.0), contact_s=1010.1).counted_s == 0.0
 
@@ -111,6 +115,13 @@ class TestOverAReboot:
     def test_set_back_it_gives_nothing_back(self) -> None:
         count = BEGUN.at(later(500.0))
         assert count.at(rebooted(60.0, wall_s=-1e6)).counted_s == 560.0
+
+    def test_set_back_it_gives_nothing_back_although_it_is_vouched_for(self) -> None:
+        """The clock was ahead before, by the word of a server that has been set right."""
+        count = Count.begun(VOUCHED).at(later(500.0, since=VOUCHED))
+        count = count.at(rebooted(60.0, wall_s=0.0))
+        settled = count.at(rebooted(120.0, wall_s=-1e6, synchronised=True))
+        assert (settled.counted_s, settled.unsettled) == (620.0, None)
 
     def test_a_clock_that_becomes_right_only_now_does_not_count_from_1970(self) -> None:
         wrong = attrs.evolve(HERE, wall_ns=0)

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants import data, nodes
 from tests.mutants.mutant import Mutant
+from tests.mutants.table import MUTANTS
 
 ROOT = Path(__file__).parents[2]
-MUTANTS = (*data.MUTANTS, *nodes.MUTANTS)
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda one: one.name)

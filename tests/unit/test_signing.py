@@ -50,6 +50,14 @@ def test_what_is_no_public_key_is_refused(pem: bytes) -> None:
         PublicKey.from_pem(pem)
 
 
+def test_the_other_half_of_a_key_is_told() -> None:
+    key = PrivateKey.new()
+    with pytest.raises(KeyRefused, match="but a public key"):
+        PrivateKey.from_pem(key.public.pem)
+    with pytest.raises(KeyRefused, match="but a private key"):
+        PublicKey.from_pem(key.pem)
+
+
 def test_a_key_with_a_password_is_refused_with_the_remedy() -> None:
     key = ed448.Ed448PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM,

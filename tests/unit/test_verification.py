@@ -89,7 +89,7 @@ def test_what_breaks_the_chain_is_found_with_its_place_and_its_copy(
     tamper: Tamper, n: int, bad: int
 ) -> None:
     pair = copies()
-    pair[bad].stored[MASTER] = tamper(pair[bad].stored[MASTER], n)
+    pair[bad].streams[MASTER] = tamper(pair[bad].streams[MASTER], n)
     found = verified(*pair)
     assert not found.is_whole
     assert found.verdict == (
@@ -105,7 +105,7 @@ def test_what_breaks_the_chain_is_found_with_its_place_and_its_copy(
 @pytest.mark.parametrize("n", PLACES)
 def test_a_copy_alone_is_known_to_be_bad(tamper: Tamper, n: int) -> None:
     copy, _ = copies()
-    copy.stored[MASTER] = tamper(copy.stored[MASTER], n)
+    copy.streams[MASTER] = tamper(copy.streams[MASTER], n)
     found = verified(copy)
     (wrong,) = found.bad
     assert wrong.id is not None
@@ -116,11 +116,11 @@ def test_a_copy_alone_is_known_to_be_bad(tamper: Tamper, n: int) -> None:
 @EACH_COPY
 @pytest.mark.parametrize("n", [1, 2, PAGE, PAGE + 1, COUNT - 1, COUNT])
 def test_every_bit_of_an_event_counts(n: int, bad: int) -> None:
-    whole = copies()[0].stored[MASTER]
+    whole = copies()[0].streams[MASTER]
     for byte in range(len(whole[n - 1][1])):
         pair = copies()
         flipped = tampering.with_bit_flipped(whole[n - 1], byte, byte % 8)
-        pair[bad].stored[MASTER][n - 1] = flipped
+        pair[bad].streams[MASTER][n - 1] = flipped
         found = verified(*pair)
         assert not found.is_whole, byte
         if n < COUNT:
@@ -143,7 +143,7 @@ def test_a_tail_made_anew_is_found_and_a_witness_tells_which_copy_it_is(
 ) -> None:
     pair = copies()
     heads = pair[bad].heads()
-    pair[bad].stored[MASTER] = tamper(pair[bad].stored[MASTER], n)
+    pair[bad].streams[MASTER] = tamper(pair[bad].streams[MASTER], n)
     found = verified(*pair)
     assert found.bad == []
     assert found.parted is not None
@@ -159,7 +159,7 @@ def test_a_tail_made_anew_is_found_and_a_witness_tells_which_copy_it_is(
 def test_what_a_node_remembers_accuses_its_own_redis_only() -> None:
     pair = copies()
     heads = pair[0].heads()
-    pair[0].stored[MASTER] = tampering.re_made(pair[0].stored[MASTER], 3)
+    pair[0].streams[MASTER] = tampering.re_made(pair[0].streams[MASTER], 3)
     witness = Witness(MASTER, heads[MASTER], "the node", copy=1)
     assert "one of the two was re-made" in (
         verified(*pair, remembered=lambda: [witness]).verdict
@@ -174,7 +174,7 @@ def test_a_tail_made_anew_in_both_copies_is_known_to_a_witness_only() -> None:
     pair = copies()
     heads = pair[0].heads()
     for copy in pair:
-        copy.stored[MASTER] = tampering.re_made(copy.stored[MASTER], 5)
+        copy.streams[MASTER] = tampering.re_made(copy.streams[MASTER], 5)
     assert verify(*pair).is_whole
     witness = Witness(MASTER, heads[MASTER], "the checkpoint of today")
     found = verified(*pair, remembered=lambda: [witness])
@@ -186,8 +186,8 @@ def test_a_tail_made_anew_in_both_copies_is_known_to_a_witness_only() -> None:
 
 def test_each_of_two_bad_copies_is_told_with_its_own_first_bad_event() -> None:
     pair = copies()
-    pair[0].stored[MASTER] = tampering.one_bit(pair[0].stored[MASTER], 5)
-    pair[1].stored[MASTER] = tampering.one_bit(pair[1].stored[MASTER], 12)
+    pair[0].streams[MASTER] = tampering.one_bit(pair[0].streams[MASTER], 5)
+    pair[1].streams[MASTER] = tampering.one_bit(pair[1].streams[MASTER], 12)
     found = verified(*pair)
     assert found.verdict == "both copies are bad"
     # Of the second one it is not known whether 12 or 13 was changed: no copy has a whole one.
@@ -197,7 +197,7 @@ def test_each_of_two_bad_copies_is_told_with_its_own_first_bad_event() -> None:
 def test_the_same_damage_in_both_copies_is_told_once() -> None:
     pair = copies()
     for copy in pair:
-        copy.stored[MASTER] = tampering.removed(copy.stored[MASTER], 5)
+        copy.streams[MASTER] = tampering.removed(copy.streams[MASTER], 5)
     found = verified(*pair)
     assert [(b.copy, b.id and b.id.n) for b in found.bad] == [("A and B", 6)]
     assert "numbers are missing" in found.bad[0].what
@@ -213,7 +213,7 @@ def test_a_copy_that_is_merely_shorter_is_told_and_an_original_is_bad(
     for k in range(COUNT):
         made.master.put("users/a", k, ms=k)
     pair = Copy(made, page_count_max=PAGE), Copy(made, page_count_max=PAGE)
-    pair[bad].stored[MASTER] = tampering.truncated(pair[bad].stored[MASTER], n)
+    pair[bad].streams[MASTER] = tampering.truncated(pair[bad].streams[MASTER], n)
     count = COUNT - n + 1
     events = "1 event" if count == 1 else f"{count} events"
     behind = f"the copy in {NAMES[bad]} is {events} behind"
@@ -226,9 +226,25 @@ def test_a_copy_that_is_merely_shorter_is_told_and_an_original_is_bad(
     assert "lost or removed from its end" in found.bad[0].what
 
 
+def test_an_original_that_grew_while_it_was_walked_is_not_too_short() -> None:
+    made = History()
+    for k in range(COUNT):
+        made.master.put("users/a", k, ms=k)
+    pair = Copy(made, page_count_max=PAGE), Copy(made, page_count_max=PAGE)
+    whole = pair[0].streams[MASTER]
+    pair[0].streams[MASTER] = tampering.truncated(whole, COUNT)
+
+    def grow(progress: Verification) -> None:
+        if progress.compared[0].ended[0]:
+            pair[0].streams[MASTER] = whole
+
+    found = verified(*pair, originals={MASTER: 0}, watch=grow)
+    assert (found.is_whole, found.lag) == (True, "the copy in A is 1 event behind")
+
+
 def test_what_the_other_stream_knew_must_be_there() -> None:
     pair = copies()
-    pair[1].stored[MASTER] = tampering.truncated(pair[1].stored[MASTER], 3)
+    pair[1].streams[MASTER] = tampering.truncated(pair[1].streams[MASTER], 3)
     found = verified(*pair)
     assert [b.copy for b in found.bad] == ["B"]
     assert "knew" in found.bad[0].what
@@ -245,7 +261,7 @@ def test_a_copy_that_is_behind_a_witness_is_not_bad_if_the_other_has_it(
     pair = Copy(made), Copy(made)
     newest = made.master.written[-1]
     witness = Witness(MASTER, Head(newest.id, newest.digest), "the checkpoint")
-    pair[bad].stored[MASTER] = pair[bad].stored[MASTER][:-2]
+    pair[bad].streams[MASTER] = pair[bad].streams[MASTER][:-2]
     assert verified(*pair, remembered=lambda: [witness]).is_whole
     found = verified(pair[bad], remembered=lambda: [witness])
     assert "the stream ends before" in found.bad[0].what
@@ -256,7 +272,7 @@ def test_a_copy_that_is_behind_a_witness_is_not_bad_if_the_other_has_it(
 
 def alone(*events: Stored) -> Judged:
     copy = Copy(History())
-    copy.stored[MASTER] = list(events)
+    copy.streams[MASTER] = list(events)
     return verified(copy)
 
 
@@ -362,7 +378,7 @@ def test_a_vector_may_name_the_streams_of_the_pair_only() -> None:
 @EACH_COPY
 def test_a_walk_can_be_gone_on_with_after_every_page(bad: int) -> None:
     pair = copies()
-    pair[bad].stored[STANDBY] = tampering.removed(pair[bad].stored[STANDBY], 11)
+    pair[bad].streams[STANDBY] = tampering.removed(pair[bad].streams[STANDBY], 11)
     now, count = Verification.start(PAIR, 2), 0
     while not now.is_over:
         now = verify_on(
@@ -382,6 +398,28 @@ def test_a_walk_can_be_gone_on_with_after_every_page(bad: int) -> None:
 def test_what_is_no_state_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match="no state of a verification"):
         Verification.from_value(value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"archive": [0.0, "", None]},
+        {"archive": [True, "", None]},
+        {"archive": [2, "", None]},
+        {"archive": [0, "x", 0]},
+        {"archives": [0, 0, -1]},
+        {"archives": [0, 0, 10**4299]},
+        {"bad_archives": [[2, "x", [None, ""]]]},
+        {"bad_archives": [[1e400, "x", [None, ""]]]},
+        {"accusations": [["master", 1.0, [None, ""]]]},
+        {"accusations": [["master", -1, [None, ""]]]},
+    ],
+)
+def test_a_state_that_no_walk_has_is_refused(change: dict[str, JsonValue]) -> None:
+    whole = Verification.start(PAIR, 2).as_value()
+    assert isinstance(whole, dict)
+    with pytest.raises(ValueError, match="no state of a verification"):
+        Verification.from_value({**whole, **change})
 
 
 WRONG: list[JsonValue] = [None, 1, "x", [], {}, [[]], [1, 2, 3]]
@@ -415,7 +453,7 @@ def test_progress_is_told_and_ends_the_walk_if_it_wants() -> None:
 def test_both_streams_are_looked_at() -> None:
     for origin in ORIGINS:
         pair = copies()
-        pair[0].stored[origin] = tampering.emptied(pair[0].stored[origin], 4)
+        pair[0].streams[origin] = tampering.emptied(pair[0].streams[origin], 4)
         assert [s.is_whole for s in verify(*pair).streams] == [
             o != origin for o in ORIGINS
         ]

@@ -1,0 +1,336 @@
+"""Mutants of licences: documents, what they are worth, the days without the master."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+LICENCE = "eventstore/licence.py"
+MEMORY = "eventstore/memory.py"
+LICENCES = "node/licences.py"
+LICENSING = "node/licensing.py"
+GRACE = "node/licence_grace.py"
+WATCH = "node/licence_watch.py"
+CORE = "node/core.py"
+CONFIG_CHECKS = "node/config_checks.py"
+CONFIG_FILE = "node/config_file.py"
+
+MUTANTS = (
+    Mutant(
+        "licence-end-not-signed",
+        LICENCE,
+        'without its signature."""\n'
+        '    unsigned = {name: v for name, v in document.items() if name != "signature"}',
+        'without its signature."""\n'
+        '    left_out = "signature", "ends"\n'
+        "    unsigned = {name: v for name, v in document.items() if name not in left_out}",
+        "every field of a licence is signed",
+    ),
+    Mutant(
+        "licence-ends-as-its-day-begins",
+        LICENCE,
+        'ends_ns=fields.instant_ns("ends", whole_day=True),',
+        'ends_ns=fields.instant_ns("ends"),',
+        "a licence is valid on the day that it names as its end",
+    ),
+    Mutant(
+        "licence-with-unknown-fields",
+        LICENCE,
+        "        if unknown:\n",
+        "        if len(unknown) > len(_KNOWN):\n",
+        "what a licence says and nobody understands is refused",
+    ),
+    Mutant(
+        "licence-ends-before-it-begins",
+        LICENCE,
+        "if starts_ns is not None and starts_ns >= ends_ns:",
+        "if starts_ns is not None and starts_ns > ends_ns:",
+        "a licence that is never valid is refused",
+    ),
+    Mutant(
+        "licence-signature-in-two-spellings",
+        LICENCE,
+        "return value if one_way and len(value) == _SIGNATURE_BYTES else None",
+        "return value if len(value) == _SIGNATURE_BYTES else None",
+        "a signature is spelt in one way",
+    ),
+    Mutant(
+        "licence-for-no-seats",
+        LICENCE,
+        "if type(value) is int and 1 <= value <= LICENCE_SEATS_MAX:",
+        "if type(value) is int and 0 <= value <= LICENCE_SEATS_MAX:",
+        "a licence has a seat at least",
+    ),
+    Mutant(
+        "licence-of-the-standbys-stream",
+        MEMORY,
+        "elif event.origin == self._prevailing:",
+        "else:",
+        "L1: a licence event in the standby's stream is ignored",
+    ),
+    Mutant(
+        "licence-for-any-product",
+        LICENCES,
+        "if licence.product != PRODUCT:",
+        "if not licence.product:",
+        "a licence of another product is worth nothing",
+    ),
+    Mutant(
+        "licence-forged-accepted",
+        LICENCES,
+        "if licence.signature is not None and signature is Signature.FORGED:",
+        "if licence.signature is None and signature is Signature.FORGED:",
+        "with a vendor's key, a signature by another is refused",
+    ),
+    Mutant(
+        "licence-unsigned-accepted",
+        LICENCES,
+        "if signature is Signature.MISSING:",
+        "if signature is Signature.NONE:",
+        "with a vendor's key, a licence without a signature is refused",
+    ),
+    Mutant(
+        "licence-valid-at-its-end",
+        LICENCES,
+        "if licence.ends_ns is None or now_wall_ns < licence.ends_ns:",
+        "if licence.ends_ns is None or now_wall_ns <= licence.ends_ns:",
+        "at its end a licence is not valid any more",
+    ),
+    Mutant(
+        "licence-valid-before-its-time",
+        LICENCES,
+        "if licence.starts_ns is not None and now_wall_ns < licence.starts_ns:",
+        "if licence.starts_ns is None and now_wall_ns < 0:",
+        "before its time a licence is not valid",
+    ),
+    Mutant(
+        "licence-option-lowers-nothing",
+        LICENCES,
+        "seats=min([base, *options.values()]),",
+        "seats=base,",
+        "an option with fewer seats lowers the total to its own",
+    ),
+    Mutant(
+        "licence-options-not-added",
+        LICENCES,
+        "options[found.option] = options.get(found.option, 0) + found.seats",
+        "options[found.option] = found.seats",
+        "licences of one option add up",
+    ),
+    Mutant(
+        "licence-holds-without-the-master",
+        LICENCES,
+        "return _ended(licence, now_wall_ns) or (NOT_REACHED if grace_over else None)",
+        "return _ended(licence, now_wall_ns)",
+        "L2: a standby without its master for too long has no valid licence",
+    ),
+    Mutant(
+        "licence-under-another-id",
+        LICENCES,
+        "if event.key != LICENCES + licence.id:",
+        "if event.key == LICENCES:",
+        "a licence counts once, under its own id",
+    ),
+    Mutant(
+        "licence-replaced-by-an-older-one",
+        LICENCES,
+        "if known is not None and licence.issued_ns <= known.issued_ns:",
+        "if known is not None and licence.issued_ns == known.issued_ns:",
+        "only one issued later replaces a licence",
+    ),
+    Mutant(
+        "licence-older-than-a-removed-one",
+        LICENCES,
+        "if licence.issued_ns < removed_ns:",
+        "if licence.issued_ns < 0:",
+        "removing a licence brings no older one back",
+    ),
+    Mutant(
+        "seat-one-too-many",
+        LICENCES,
+        "if user in users or len(users) < validity.seats:",
+        "if user in users or len(users) <= validity.seats:",
+        "L3: no more users than seats",
+    ),
+    Mutant(
+        "seat-for-each-phone",
+        LICENCES,
+        "if user in users or len(users) < validity.seats:",
+        "if len(users) < validity.seats:",
+        "L3: a user holds one seat, however many phones",
+    ),
+    Mutant(
+        "licence-installed-at-the-standby",
+        LICENSING,
+        "if self._config.role is not Role.MASTER:",
+        "if self._config.role is None:",
+        "L1: licences are installed at the master",
+    ),
+    Mutant(
+        "licences-not-read-again",
+        LICENSING,
+        "if events != known:",
+        "if len(events) != len(known):",
+        "a licence that replaces another counts at once",
+    ),
+    Mutant(
+        "grace-wall-clock-believed",
+        GRACE,
+        "gone_s = max(0.0, now.now_s - before.now_s)",
+        "gone_s = (now.wall_ns - before.wall_ns) / 1e9",
+        "L2: while the machine runs the wall clock has no say",
+    ),
+    Mutant(
+        "grace-boot-not-asked",
+        GRACE,
+        "if now.boot == before.boot:",
+        "if now.now_s >= before.now_s:",
+        "L2: the clock since boot compares within one boot only",
+    ),
+    Mutant(
+        "grace-clock-set-back-gives-back",
+        GRACE,
+        "counted_s = max(counted_s, unsettled.counted_s + gone_s)",
+        "counted_s = unsettled.counted_s + gone_s",
+        "L2: the count never shrinks but for contact",
+    ),
+    Mutant(
+        "grace-clock-leaps-far",
+        GRACE,
+        "off_s = min((now.wall_ns - before.wall_ns) / 1e9, OFF_S_MAX)",
+        "off_s = (now.wall_ns - before.wall_ns) / 1e9",
+        "L2: a clock nobody vouches for is believed for a day a reboot",
+    ),
+    Mutant(
+        "grace-time-up-not-counted",
+        GRACE,
+        "return self.counted_s + max(now.up_s, off_s), self.unsettled",
+        "return self.counted_s + max(0.0, off_s), self.unsettled",
+        "L2: over a reboot no less counts than the machine has been up",
+    ),
+    Mutant(
+        "grace-vouched-time-off-forgotten",
+        GRACE,
+        "        if before.synchronised:\n",
+        "        if before.boot == now.boot:\n",
+        "L2: the whole time off counts once the kernel vouches for the clock",
+    ),
+    Mutant(
+        "grace-old-contact-lengthens",
+        GRACE,
+        "counted_s = min(counted_s, max(0.0, now.now_s - contact_s))",
+        "counted_s = max(0.0, now.now_s - contact_s)",
+        "L2: contact makes the count smaller, never larger",
+    ),
+    Mutant(
+        "grace-over-as-it-is-reached",
+        GRACE,
+        "return self.counted_s > grace_s",
+        "return self.counted_s >= grace_s",
+        "L2: licences hold for as long as the grace",
+    ),
+    Mutant(
+        "grace-contact-not-saved",
+        GRACE,
+        "            or saved.counted_s - self.counted_s >= save_s\n",
+        "",
+        "L2: what is stored does not say too much for long",
+    ),
+    Mutant(
+        "grace-warning-not-saved",
+        GRACE,
+        "            or saved.warned_count != self.warned_count\n",
+        "",
+        "L2: a warning is not repeated after a restart",
+    ),
+    Mutant(
+        "grace-warnings-repeated",
+        GRACE,
+        "is_next = passed > count.warned_count",
+        "is_next = passed > 0",
+        "L2: each warning is given once",
+    ),
+    Mutant(
+        "grace-warned-once-for-ever",
+        GRACE,
+        "if is_next or passed == 0:",
+        "if is_next:",
+        "L2: after contact the warnings begin anew",
+    ),
+    Mutant(
+        "grace-begins-anew-with-the-node",
+        WATCH,
+        "(self._noted() or self._told_at_start(now) or self._count)",
+        "(self._told_at_start(now) or self._count)",
+        "L2: the count survives a restart",
+    ),
+    Mutant(
+        "grace-note-lost-and-begun-anew",
+        WATCH,
+        "(self._noted() or self._told_at_start(now) or self._count)",
+        "(self._noted() or self._count)",
+        "L2: the count survives the loss of its note",
+    ),
+    Mutant(
+        "grace-masters-ids-believed",
+        WATCH,
+        "if now.synchronised and wrote_ms:",
+        "if wrote_ms:",
+        "L2: ids are compared with a clock only where the kernel vouches for it",
+    ),
+    Mutant(
+        "grace-told-before-it-looked",
+        WATCH,
+        "if contact_s is not None or now.now_s >= self._quiet_until_s:",
+        "if contact_s is not None or now.now_s >= 0:",
+        "a node that starts first looks whether the master is there",
+    ),
+    Mutant(
+        "grace-lapse-told-again",
+        WATCH,
+        "self._lapsed = lapsed > restored",
+        "self._lapsed = False",
+        "L2: the end of licences is one event, over any number of restarts",
+    ),
+    Mutant(
+        "grace-not-noted-at-the-end",
+        WATCH,
+        "            self._save(self._count.at(self._read(), self._contact_s()))\n",
+        "",
+        "L2: what was counted is noted when the node ends",
+    ),
+    Mutant(
+        "contact-without-an-answer",
+        CORE,
+        "        if answered_s is not None:\n            self.contact_s = answered_s\n",
+        "        self.contact_s = now_s\n",
+        "L2: only what was answered shows that the master is there now",
+    ),
+    Mutant(
+        "config-grace-is-no-number",
+        CONFIG_CHECKS,
+        "if not GRACE_DAYS_MIN <= value <= GRACE_DAYS_MAX:",
+        "if value < GRACE_DAYS_MIN or value > GRACE_DAYS_MAX:",
+        "L2: nan days are no grace",
+    ),
+    Mutant(
+        "config-grace-without-end",
+        CONFIG_CHECKS,
+        "if not GRACE_DAYS_MIN <= value <= GRACE_DAYS_MAX:",
+        "if not GRACE_DAYS_MIN <= value:",
+        "L2: 28 days, and no more",
+    ),
+    Mutant(
+        "config-vendor-key-unread",
+        CONFIG_CHECKS,
+        "PublicKey.from_pem(_text(field, value, show=False).encode())",
+        "_text(field, value, show=False).encode()",
+        "what is no key is refused at the start",
+    ),
+    Mutant(
+        "config-vendor-key-unbounded",
+        CONFIG_FILE,
+        "data = read_limited(directory / name, KEY_FILE_BYTES_MAX)",
+        "data = (directory / name).read_bytes()",
+        "a key file is bounded before it is read",
+    ),
+)
