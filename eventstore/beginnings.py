@@ -10,14 +10,14 @@ from collections.abc import Iterator, Sequence
 
 from eventstore import codec
 from eventstore.archived import Archived, archived_of
+from eventstore.comparing import Reads
 from eventstore.event import START, Kind, Origin
 from eventstore.memory import Head, Stored, head_of
-from eventstore.source import Source
 
 _PAGE_COUNT = 500
 
 
-def anchor_in(source: Source, origin: Origin) -> Stored | None:
+def anchor_in(source: Reads, origin: Origin) -> Stored | None:
     """The first event of the stream, if those before it are not in `source`.
 
     Raises:
@@ -27,7 +27,7 @@ def anchor_in(source: Source, origin: Origin) -> Stored | None:
     return found[0] if found and found[0][0].n > 1 else None
 
 
-def missing_text(source: Source, origins: Sequence[Origin]) -> str | None:
+def missing_text(source: Reads, origins: Sequence[Origin]) -> str | None:
     """What is not in `source` because it was archived; None: nothing.
 
     Raises:
@@ -43,7 +43,7 @@ def missing_text(source: Source, origins: Sequence[Origin]) -> str | None:
 
 
 def archived_heads(
-    source: Source, origins: Sequence[Origin], *, prevailing: Origin
+    source: Reads, origins: Sequence[Origin], *, prevailing: Origin
 ) -> dict[Origin, Head | None]:
     """Of each stream that begins there with a later event than its first: which one.
 
@@ -66,7 +66,7 @@ def archived_heads(
 
 
 def _orders(
-    source: Source, prevailing: Origin, origins: Sequence[Origin]
+    source: Reads, prevailing: Origin, origins: Sequence[Origin]
 ) -> Iterator[Archived]:
     after = START
     while page := source.read(prevailing, after, _PAGE_COUNT):

@@ -9,16 +9,18 @@ from typing import Protocol, TypeVar
 import attrs
 
 from eventstore import codec
+from eventstore.beginnings import archived_heads
 from eventstore.bundle_check import walked_chain
 from eventstore.bundle_format import EXPORT, Chain, Header, Trailer
 from eventstore.bundle_writer import write_bundle
 from eventstore.errors import DamagedEvent
 from eventstore.event import START, EventId, Origin
-from eventstore.memory import Head, Stored, head_of
+from eventstore.memory import Head, Stored
 from eventstore.signing import PrivateKey
 from eventstore.source import Source
 from eventstore.streams import PAGE_EVENT_COUNT, Archive
 from eventstore.verification import Walked
+from eventstore.verified import ORIGINS
 
 _Name = TypeVar("_Name", bound=str)
 
@@ -87,8 +89,14 @@ def export_events(
         DamagedEvent: a stream is not one unbroken history up to there, or has an
             entry that is no event; nothing is left.
     """
+    begins = archived_heads(source, list(ends), prevailing=ORIGINS[0])
     streams = [
-        Chain(origin=origin, after=_begin(source, origin), until=until)
+        Chain(
+            origin=origin,
+            # What was archived is in other files.
+            after=begins.get(origin) or Head(START, codec.genesis(source.pair, origin)),
+            until=until,
+        )
         for origin, until in ends.items()
     ]
     # They are listed after the ends were taken: what the streams tell of is there.
@@ -110,14 +118,6 @@ def export_events(
             export.told(len(page))
 
     return write_bundle(path, header, told_pages, export.key)
-
-
-def _begin(source: KeepingSource, origin: Origin) -> Head:
-    """What the stream continues: what was archived is in other files."""
-    first = source.read(origin, START, 1)
-    if first and first[0][0].n > 1:
-        return head_of(first[0])
-    return Head(START, codec.genesis(source.pair, origin))
 
 
 def chain_pages(source: KeepingSource, chain: Chain) -> Iterator[Sequence[Stored]]:

@@ -92,7 +92,9 @@ def replay(
             configuration.fold(event)
 
     origins, start = (prevailing, other), dict[Origin, EventId]()
-    if base is not None and missing_text(source, origins) is not None:
+    if base is None:
+        _check_whole(source, origins)
+    elif missing_text(source, origins) is not None:
         known = base()
         start = {origin: head.id for origin, head in known.heads.items()}
         for name, rivals in known.configuration.rivals().items():
@@ -126,8 +128,8 @@ def read_blame(
     Raises: as `replay`.
     """
     origins = prevailing, other
-    source = _watched(source, watch)
     _check_whole(source, origins)
+    source = _watched(source, watch)
     if until is not None:
         cut = _walk(source, origins, until, lambda _: None)
         source = _UpTo(source, cut)
@@ -148,6 +150,7 @@ def read_explanation(
 
     Raises: as `replay`.
     """
+    _check_whole(source, (prevailing, other))
     contest = Contest(key, prevailing=prevailing)
     _walk(_watched(source, watch), (prevailing, other), until, contest.admit)
     return contest.explained()
@@ -162,11 +165,9 @@ def _walk(
 ) -> dict[Origin, EventId]:
     """Give `take` all events up to `until`, each stream in its order; returns the cut.
 
-    What is up to `start` was given already; else the streams begin with their first event.
+    What is up to `start` was given already.
     """
     is_given = isinstance(until, Mapping)
-    if not start:
-        _check_whole(source, origins)
     reach = _reach(source, origins, until)
     read = dict.fromkeys(origins, START) | dict(start or {})
     if any(reach[origin] < read[origin] for origin in origins):
