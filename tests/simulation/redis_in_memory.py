@@ -196,7 +196,7 @@ class RedisInMemory:
         return b"put"
 
     def _trim(self, keys: list[str], arguments: list[Any]) -> bytes:
-        if self._last(keys[0]).decode() != arguments[0]:
+        if not self.xrange(keys[0]) or self._last(keys[0]).decode() != arguments[0]:
             return b"snapshot"
         first = list(zip(keys[1:], arguments[1::2], arguments[2::2], strict=True))
         for key, entry_id, blob in first:
