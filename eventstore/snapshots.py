@@ -91,7 +91,13 @@ def load(
     memory = Memory(streams.pair, origins, prevailing=prevailing)
     parts = (part for _, part in _read(streams, name))
     try:
-        image = image_of(parts, pair=streams.pair, prevailing=prevailing, check=check)
+        image = image_of(
+            parts,
+            pair=streams.pair,
+            prevailing=prevailing,
+            check=check,
+            irreplaceable=name == BASE,
+        )
         if image is None:
             return None
         memory.restore(image)
@@ -115,7 +121,13 @@ def heads_of(
     """
     parts = (part for _, part in _read(streams, name))
     pair = streams.pair
-    image = image_of(parts, pair=pair, prevailing=prevailing, check=lambda _: None)
+    image = image_of(
+        parts,
+        pair=pair,
+        prevailing=prevailing,
+        check=lambda _: None,
+        irreplaceable=name == BASE,
+    )
     return None if image is None else image.heads
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import msgpack
 import pytest
 
 from eventstore import (
+    START,
     Archived,
     ArchiveRefused,
     Archiving,
@@ -383,3 +388,49 @@ def test_a_node_that_lost_events_does_not_trim(
     first = master.streams.first(MASTER)
     assert first is not None
     assert first[0].n == 1
+
+
+def with_rules(parts: list[bytes], change: Callable[[list[Any]], None]) -> list[bytes]:
+    """A snapshot as another version would have made it."""
+    tag, head = msgpack.unpackb(parts[0])
+    change(head[0])
+    changed = [msgpack.packb([tag, head]), *parts[1:-1]]
+    end = hashlib.sha256(b"".join(changed)).digest()
+    return [*changed, msgpack.packb(["end", end])]
+
+
+def other_kinds(rules: list[Any]) -> None:
+    rules[-1] = ["of-another-version"]
+
+
+def other_fold(rules: list[Any]) -> None:
+    rules[1] += 1
+
+
+@pytest.mark.parametrize(
+    ("change", "starts"),
+    [(other_kinds, True), (other_fold, False)],
+    ids=["kinds", "fold"],
+)
+def test_a_version_that_folds_alike_goes_on_with_the_base_of_another_one(
+    pair: Pair,
+    files: Files,
+    clock: Clock,
+    change: Callable[[list[Any]], None],
+    starts: bool,
+) -> None:
+    trim_both(files, pair, clock)
+    node, streams = pair[0], pair[0].streams
+    node.client.delete(f"netphone:{{{PAIR}}}:snapshot:{NEWEST}")
+    stored = streams.snapshot_parts(BASE, START, 99)
+    parts = with_rules([part for _, part in stored], change)
+    for (part_id, _), part in zip(stored, parts, strict=True):
+        last = EventId(part_id.ms, part_id.n - 1) if part_id.n > 1 else START
+        streams.make_snapshot(BASE, last, [(part_id, part)])
+    end = stored[-1][0]
+    streams.put_snapshot(BASE, last=end, made=end)
+    if starts:
+        assert node.reopened().snapshot == node.store.snapshot
+    else:
+        with pytest.raises(DamagedEvent, match="does not fit"):
+            node.reopened()
