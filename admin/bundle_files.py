@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from admin.errors import DataUnverified, UsageProblem
+from admin.files import reason_of
 from eventstore import (
     Bundle,
     DamagedEvent,
@@ -51,12 +52,14 @@ def writing(path: Path) -> Iterator[None]:
             "other export writes it"
         ) from error
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise UsageProblem(f"cannot write {path}: {reason}") from error
+        raise UsageProblem(f"cannot write {path}: {reason_of(error)}") from error
     except InvalidEntry as error:
         raise UsageProblem(str(error)) from error
     except (DamagedEvent, StreamForked) as error:
-        raise DataUnverified(f"{error}; nothing was written") from error
+        raise DataUnverified(
+            f"{error}; nothing was written; `verify` says which copy is bad, and --redis "
+            "exports the other"
+        ) from error
 
 
 def _check_signer(bundle: Bundle, trusted: PublicKey | None) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, cast
 
 from admin.errors import UsageProblem
+from admin.files import reason_of
 
 _BEGIN: Final = b'{"heads":'
 """Of every line, for its names are sorted."""
@@ -34,7 +35,7 @@ def append_line(path: Path, line: bytes) -> None:
             start = b"" if file.read(1) in (b"", b"\n") else b"\n"
             _add(file, size, start + line + b"\n")
     except OSError as error:
-        raise UsageProblem(f"cannot write {path}: {_reason(error)}") from error
+        raise UsageProblem(f"cannot write {path}: {reason_of(error)}") from error
 
 
 @contextmanager
@@ -48,7 +49,7 @@ def opened_lines(path: Path) -> Iterator[BinaryIO]:
         with _opened(path, os.O_RDONLY, "rb") as file:
             yield file
     except OSError as error:
-        raise UsageProblem(f"cannot read {path}: {_reason(error)}") from error
+        raise UsageProblem(f"cannot read {path}: {reason_of(error)}") from error
 
 
 def _opened(path: Path, flags: int, mode: str) -> BinaryIO:
@@ -70,7 +71,3 @@ def _add(file: BinaryIO, size: int, data: bytes) -> None:
     except OSError:
         file.truncate(size)
         raise
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 from admin.errors import UsageProblem
+from admin.files import check_closed, read_file, write_new
 from eventstore import KEY_FILE_BYTES_MAX, KeyRefused, PrivateKey, PublicKey
 
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _Key = TypeVar("_Key")
 
 
@@ -42,9 +40,9 @@ def write_new_key(path: Path) -> PublicKey:
     key = PrivateKey.new()
     public = path.with_name(path.name + ".pub")
     # The public one first: that a disk is full is then known before there is a secret.
-    _create(public, key.public.pem, 0o644)
+    write_new(public, key.public.pem, 0o644)
     try:
-        _create(path, key.pem, 0o600)
+        write_new(path, key.pem, 0o600)
     except UsageProblem:
         public.unlink()
         raise
@@ -52,36 +50,12 @@ def write_new_key(path: Path) -> PublicKey:
 
 
 def _key(path: Path, from_pem: Callable[[bytes], _Key], *, secret: bool) -> _Key:
+    pem, mode = read_file(path, "key file", KEY_FILE_BYTES_MAX)
     try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            key = from_pem(file.read(KEY_FILE_BYTES_MAX))
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise UsageProblem(f"cannot read the key file {path}: {reason}") from error
+        key = from_pem(pem)
     except KeyRefused as error:
         raise UsageProblem(f"the key file {path} cannot be used: {error}") from None
     # After the key: who gave the public one by mistake must not be told to guard it.
-    if secret and mode & _OTHERS:
-        raise UsageProblem(
-            f"the key file {path} has mode {mode:04o}, so others can read it; "
-            f"correct it with: chmod 600 {path}"
-        )
+    if secret:
+        check_closed(path, "key file", mode)
     return key
-
-
-def _create(path: Path, data: bytes, mode: int) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    try:
-        descriptor = os.open(path, flags, mode)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-        except OSError:
-            path.unlink()
-            raise
-    except FileExistsError:
-        raise UsageProblem(f"{path} is there already; name another file") from None
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise UsageProblem(f"cannot write {path}: {reason}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from admin.errors import UsageProblem
+from admin.files import write_new
 from admin.json_text import JsonValue, NotJson, parsed_json, written_json
 from eventstore import InvalidLicence, read_licence
 
@@ -34,16 +35,4 @@ def write_licence(path: Path, document: dict[str, JsonValue]) -> None:
     Raises:
         UsageProblem: the file is there already, or cannot be written; then there is none.
     """
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            try:
-                file.write(written_json(document, indent=2) + "\n")
-                file.flush()
-            except OSError:
-                path.unlink()
-                raise
-    except FileExistsError:
-        raise UsageProblem(f"{path} is there already; name another file") from None
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise UsageProblem(f"cannot write {path}: {reason}") from error
+    write_new(path, (written_json(document, indent=2) + "\n").encode(), 0o644)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from admin.errors import DataUnverified, Unreachable, UsageProblem
+from admin.files import read_secret
 from eventstore import (
     DamagedEvent,
     Origin,
@@ -28,7 +27,6 @@ ORIGINS = MASTER, STANDBY
 REPLY_LIMIT_S = 30.0
 PASSWORD_BYTES_MAX = 4096
 _SCHEMES = ("redis://", "rediss://", "unix://")
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def event_count(source: Source) -> int:
@@ -106,21 +104,11 @@ def as_told_to_operators() -> Iterator[None]:
 
 
 def _password(path: Path) -> str:
+    data = read_secret(path, "password file", PASSWORD_BYTES_MAX + 1)
     try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            if mode & _OTHERS:
-                raise UsageProblem(
-                    f"the password file {path} has mode {mode:04o}, so others can read it; "
-                    f"correct it with: chmod 600 {path}"
-                )
-            data = file.read(PASSWORD_BYTES_MAX + 1)
-            text = data.decode().removesuffix("\n")
+        text = data.decode().removesuffix("\n")
     except UnicodeDecodeError:
         raise UsageProblem(f"the password file {path} is not UTF-8") from None
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise UsageProblem(f"cannot read the password file {path}: {reason}") from error
     if not text or len(data) > PASSWORD_BYTES_MAX:
         raise UsageProblem(
             f"the password file {path} is empty or over {PASSWORD_BYTES_MAX} bytes"

@@ -5,16 +5,14 @@ Never the command line, which every user of the machine can see.
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 
 from admin.errors import UsageProblem
+from admin.files import read_secret
 
 TOKEN_BYTES_MAX = 4096
 TOKEN_VARIABLE = "NETPHONE_TOKEN"  # noqa: S105 - the name of a variable, not a token
-_READABLE_BY_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def find_token(path: Path | None, environ: Mapping[str, str]) -> str | None:
@@ -24,24 +22,11 @@ def find_token(path: Path | None, environ: Mapping[str, str]) -> str | None:
         UsageProblem: the file cannot be read, others could read it, or it holds no token.
     """
     if path is not None:
-        return _checked(_read(path), f"the token file {path}")
+        data = read_secret(path, "token file", TOKEN_BYTES_MAX + 1)
+        where = f"the token file {path}"
+        return _checked(data.decode("ascii", errors="replace"), where)
     text = environ.get(TOKEN_VARIABLE)
     return _checked(text, TOKEN_VARIABLE) if text else None
-
-
-def _read(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            if mode & _READABLE_BY_OTHERS:
-                raise UsageProblem(
-                    f"the token file {path} has mode {mode:04o}, so others can read it; "
-                    f"correct it with: chmod 600 {path}"
-                )
-            return file.read(TOKEN_BYTES_MAX + 1).decode("ascii", errors="replace")
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise UsageProblem(f"cannot read the token file {path}: {reason}") from error
 
 
 def _checked(text: str, where: str) -> str:

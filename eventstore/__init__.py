@@ -83,13 +83,10 @@ from eventstore.history_lines import (
 from eventstore.joined import Joined
 from eventstore.licence import (
     LICENCE_BYTES_MAX,
-    LICENCE_SEATS_MAX,
-    LICENCE_TEXT_BYTES_MAX,
     Licence,
     LicenceSignature,
     read_licence,
     sign_licence,
-    signed_bytes,
 )
 from eventstore.memory import Head, Memory, Snapshot, Stored
 from eventstore.parting import Leaving
@@ -108,7 +105,6 @@ from eventstore.resync import Resynced, ResyncOrder
 from eventstore.retention import closed_cut, least
 from eventstore.signing import (
     KEY_FILE_BYTES_MAX,
-    SIGNATURE_BYTES,
     KeyRefused,
     PrivateKey,
     PublicKey,
@@ -118,10 +114,14 @@ from eventstore.store import BATCH_EVENT_COUNT_MAX, EventStore
 from eventstore.streams import Archive, Streams, Suitability, connect, display_url
 from eventstore.telling import (
     format_time,
+    parse_point,
+    parse_time,
     told_changed,
     told_difference,
     told_event,
     told_explanation,
+    told_line,
+    told_place,
     told_standing,
 )
 from eventstore.trimming import beginning
@@ -140,11 +140,8 @@ __all__ = [
     "KEY_FILE_BYTES_MAX",
     "LICENCES",
     "LICENCE_BYTES_MAX",
-    "LICENCE_SEATS_MAX",
-    "LICENCE_TEXT_BYTES_MAX",
     "REASON_BYTES_MAX",
     "SEGMENT",
-    "SIGNATURE_BYTES",
     "START",
     "VALUE_BYTES_MAX",
     "Accusation",
@@ -249,6 +246,8 @@ __all__ = [
     "format_vector",
     "least",
     "missing_text",
+    "parse_point",
+    "parse_time",
     "parse_vector",
     "read_archived",
     "read_blame",
@@ -261,12 +260,13 @@ __all__ = [
     "read_overridden",
     "replay",
     "sign_licence",
-    "signed_bytes",
     "stored_at",
     "told_changed",
     "told_difference",
     "told_event",
     "told_explanation",
+    "told_line",
+    "told_place",
     "told_standing",
     "verify",
     "verify_on",

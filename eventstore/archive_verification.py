@@ -19,6 +19,8 @@ from eventstore.verified import ORIGINS, Verification
 BAD_ARCHIVE_COUNT_MAX: Final = 8
 """Of more bad archives only the number is told."""
 _ARCHIVE_NAME_MAX: Final = 120
+_LISTED_BYTES: Final = 100
+"""What reading the list counts for each archive in it: it is read anew for each page."""
 
 
 class Archived(Protocol):
@@ -56,6 +58,7 @@ def archive_on(
         is_last = copy + 1 == len(sources)
         now = attrs.evolve(progress, archive=None if is_last else (copy + 1, "", None))
         return _with_bad_archive(now, bad), 0
+    listed_bytes = _LISTED_BYTES * len(kept)
     if walked is None:
         following = [a for a in kept if a.name > name]
         if not following:
@@ -63,9 +66,11 @@ def archive_on(
             place = None if is_last else (copy + 1, "", None)
             return attrs.evolve(progress, archive=place), 0
         name = following[0].name
+        progress = attrs.evolve(progress, archive=(copy, name, None))
     archive = next((a for a in kept if a.name == name), None)
     if archive is None or archive.origin not in ORIGINS:
-        return _archive_done(progress, Fault(None, "it is no archive of this pair")), 0
+        gone = Fault(None, "it is no archive of this pair")
+        return _archive_done(progress, gone), listed_bytes
     assert isinstance(source, HasArchives)
     reader = _ArchiveSource(source, name)
     if walked is None:
@@ -83,9 +88,9 @@ def archive_on(
         )
         fault = walked.fault
     if fault is None and page:
-        return progress, sum([len(blob) for _, blob in page])
+        return progress, listed_bytes + sum([len(blob) for _, blob in page])
     fault = fault or _end_fault(archive, walked, reader, sources[copy])
-    return _archive_done(progress, fault), 0
+    return _archive_done(progress, fault), listed_bytes
 
 
 def _archive_done(progress: Verification, fault: Fault | None) -> Verification:

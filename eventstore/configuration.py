@@ -32,6 +32,9 @@ FOLD_VERSION = 1
 compare only within one.
 """
 
+CHANGES = frozenset({Kind.ENTRY_PUT, Kind.ENTRY_DELETED})
+"""The kinds of events that change an entry."""
+
 _DIGEST_MODULUS = 2**256
 
 
@@ -147,8 +150,12 @@ class Configuration:
         self._prevailing = prevailing
         self._rivals: dict[str, Rivals] = {}
         self._entries: dict[str, Entry] = {}
-        self._digest = 0
         self._conflicts: set[str] = set()
+        self._digest = 0
+        self._weights: dict[str, int] = {}
+        """What each entry has in `_digest`."""
+        self._unweighed: set[str] = set()
+        """Keys whose entry is another one since."""
 
     @property
     def conflict_count(self) -> int:
@@ -165,9 +172,17 @@ class Configuration:
         """Hex digest over all entries; independent of the order of events.
 
         The sum, modulo 2**256, of the SHA-256 of each entry's key and winning event: it
-        follows each change in constant time. It finds accidents, not a forger; for him
-        there is the hash chain.
+        follows each change in constant time, at the first look behind it. It finds
+        accidents, not a forger; for him there is the hash chain.
         """
+        for key in self._unweighed:
+            self._digest -= self._weights.pop(key, 0)
+            entry = self._entries.get(key)
+            if entry is not None:
+                self._weights[key] = _weight(entry)
+                self._digest += self._weights[key]
+        self._unweighed.clear()
+        self._digest %= _DIGEST_MODULUS
         return f"{self._digest:064x}"
 
     def __len__(self) -> int:
@@ -198,13 +213,15 @@ class Configuration:
 
     def fold(self, event: Event) -> Folded | None:
         """Apply `event`; None when it concerns no entry or is known already."""
-        if event.kind not in (Kind.ENTRY_PUT, Kind.ENTRY_DELETED):
+        if event.kind not in CHANGES:
             return None
-        before = self._rivals.get(event.key, _NOBODY)
+        key = event.key
+        before = self._rivals.get(key, _NOBODY)
         rivals = before.with_event(event, self._prevailing)
         if rivals is before:
             return None
-        return self._settle(event.key, rivals, before.overridden())
+        overridden = before.overridden() if key in self._conflicts else None
+        return self._settle(key, rivals, overridden)
 
     def rivals(self) -> dict[str, Rivals]:
         """All that the entries follow from, as of now: by key.
@@ -233,14 +250,15 @@ class Configuration:
         self._rivals[key] = rivals
         before = self._entries.get(key)
         winner = rivals.winner()
-        if winner is None or winner.kind == Kind.ENTRY_DELETED:
+        if before is not None and before.event is winner:
+            after: Entry | None = before
+        elif winner is None or winner.kind == Kind.ENTRY_DELETED:
             after = None
             self._entries.pop(key, None)
+            self._unweighed.add(key)
         else:
-            after = before if before and before.event is winner else Entry(key, winner)
-            self._entries[key] = after
-        self._digest += _weight(after) - _weight(before)
-        self._digest %= _DIGEST_MODULUS
+            self._entries[key] = after = Entry(key, winner)
+            self._unweighed.add(key)
         loser = rivals.overridden()
         if loser is None:
             self._conflicts.discard(key)
@@ -257,8 +275,6 @@ def _change_of(entry: Entry | None) -> bytes | None:
     return entry.event.digest if recovered is None else recovered.digest
 
 
-def _weight(entry: Entry | None) -> int:
-    if entry is None:
-        return 0
+def _weight(entry: Entry) -> int:
     named = entry.key.encode() + b"\0" + entry.event.digest
     return int.from_bytes(hashlib.sha256(named).digest())

@@ -62,7 +62,7 @@ class EventId(NamedTuple):
             raise ValueError(
                 f"{text[:50]!r} is not an event id such as 1767225600000-42"
             )
-        ms, n = int(found[1]), int(found[2])
+        ms, n = map(int, found.groups())
         if ms > _U64_MAX or n > _U64_MAX:
             raise ValueError(f"{text!r} is over the 64 bits of an event id")
         return cls(ms, n)
@@ -176,8 +176,8 @@ def check_key(key: object) -> str:
     collection, slash, name = text.partition("/")
     if not (collection and slash and name):
         raise InvalidEntry(f"key {text!r} is not of the form collection/name")
-    unprintable = next((c for c in text if not c.isprintable()), None)
-    if unprintable is not None:
+    if not text.isprintable():
+        unprintable = next(c for c in text if not c.isprintable())
         raise InvalidEntry(f"key {text!r} has the control character {unprintable!r}")
     return text
 

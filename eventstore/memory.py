@@ -21,7 +21,7 @@ TAIL_COUNT_MAX = 10_000
 TAIL_BYTES_MAX = 8 * 1024 * 1024
 KINDS = frozenset(Kind)
 """Of others, which anybody may make up, none is asked for."""
-_LICENCE_KINDS = (Kind.LICENCE_INSTALLED, Kind.LICENCE_REMOVED)
+_LICENCE_KINDS = frozenset({Kind.LICENCE_INSTALLED, Kind.LICENCE_REMOVED})
 
 
 @attrs.frozen
@@ -93,9 +93,8 @@ class Tail:
         return iter(self._kept)
 
     def extend(self, page: Sequence[Stored]) -> None:
-        for event_id, blob in page:
-            self._kept.append((event_id, blob))
-            self._bytes += len(blob)
+        self._kept.extend(page)
+        self._bytes += sum(len(blob) for _, blob in page)
         while len(self._kept) > TAIL_COUNT_MAX or self._bytes > TAIL_BYTES_MAX:
             _, blob = self._kept.popleft()
             self._bytes -= len(blob)
@@ -163,12 +162,13 @@ class Memory:
         self, origin: Origin, page: Sequence[Stored], events: Sequence[Event | Unknown]
     ) -> list[tuple[Event, Folded | None]]:
         """Apply `events`, which are those in `page`; what each did, in order."""
-        news = []
+        news: list[tuple[Event, Folded | None]] = []
+        fold = self.configuration.fold
         for event in events:
             if isinstance(event, Unknown):
                 self._unknown_count += 1
                 continue
-            news.append((event, self.configuration.fold(event)))
+            news.append((event, fold(event)))
             if is_remembered(event):
                 self._remember(event)
         self.heads[origin] = Head(events[-1].id, events[-1].digest)
@@ -198,6 +198,7 @@ def chained(
         StreamForked, DamagedEvent: they do not.
     """
     events: list[Event | Unknown] = []
+    last, digest = head.id, head.digest
     for event_id, blob in page:
         if event_id.ms > MS_MAX:
             # Ids never go back: one such event, and nothing could be written behind.
@@ -205,15 +206,15 @@ def chained(
                 f"event {event_id} of stream {origin!r} is from beyond the year 9999"
             )
         event = codec.decode(origin, event_id, blob)
-        if event.previous != head.digest:
+        if event.previous != digest:
             raise StreamForked(
                 f"event {event_id} of stream {origin!r} does not continue our history, "
-                f"which ends with {head.id}: another event came before it"
+                f"which ends with {last}: another event came before it"
             )
-        if event_id.n != head.id.n + 1 or event_id.ms < head.id.ms:
+        if event_id.n != last.n + 1 or event_id.ms < last.ms:
             raise StreamForked(
-                f"event {event_id} of stream {origin!r} cannot follow {head.id}"
+                f"event {event_id} of stream {origin!r} cannot follow {last}"
             )
-        head = Head(event_id, event.digest)
+        last, digest = event_id, event.digest
         events.append(event)
     return events

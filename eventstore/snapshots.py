@@ -14,7 +14,12 @@ from contextlib import suppress
 from typing import Final
 
 from eventstore import codec
-from eventstore.errors import DamagedEvent, StoreUnavailable, StreamForked
+from eventstore.errors import (
+    DamagedEvent,
+    StoreRefused,
+    StoreUnavailable,
+    StreamForked,
+)
 from eventstore.event import START, Event, EventId, Origin
 from eventstore.memory import (
     TAIL_BYTES_MAX,
@@ -103,7 +108,8 @@ def load(
         memory.restore(image)
         for origin, head in image.heads.items():
             memory.tails[origin].extend(_tail(streams, origin, head))
-    except (SnapshotUnfit, StreamForked, DamagedEvent) as error:
+    except (SnapshotUnfit, StreamForked, DamagedEvent, StoreRefused) as error:
+        # Where Redis refuses more than the snapshot, the folding finds that too.
         _log.warning("snapshot %r is not used, all events are folded: %s", name, error)
         return None
     _log.info("snapshot %r spares the folding of %d events", name, image.event_count)

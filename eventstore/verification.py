@@ -8,14 +8,11 @@ its writer was made anew. What a later version wrote is counted; its place is ch
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any, Final
 
 import attrs
-import msgpack
 from msgpack import unpackb
 
 from eventstore import codec
@@ -24,7 +21,6 @@ from eventstore.event import (
     KEY_BYTES_MAX,
     MS_MAX,
     START,
-    VALUE_BYTES_MAX,
     Event,
     EventId,
     JsonValue,
@@ -147,7 +143,6 @@ class _Walk:
         self._knew = walked.knew
         self._knew_text = str(walked.knew)
         self._named, self._named_by = walked.named, walked.named_by
-        self._is_canonical = _Canonical()
 
     def end(self) -> Walked:
         return attrs.evolve(
@@ -167,7 +162,8 @@ class _Walk:
         `take` would take too (tests/properties/test_quick_verification.py). All else is
         left to that.
         """
-        origin, foreign, is_canonical = self._origin, self._foreign, self._is_canonical
+        origin, foreign = self._origin, self._foreign
+        is_canonical = codec.is_surely_canonical
         ms, n, digest, knew_text = self._ms, self._n, self._digest, self._knew_text
         bytes_max = codec.EVENT_BYTES_MAX  # Nothing longer is decoded.
         for event_id, blob in page:
@@ -299,43 +295,4 @@ class _Walk:
         )
 
 
-class _Canonical:
-    """Whether a packed value is surely in canonical form."""
-
-    def __init__(self) -> None:
-        self._pack = msgpack.Packer().pack
-        shape: dict[str, Any] = {"allow_nan": False, "ensure_ascii": False}
-        self._as_found = json.JSONEncoder(**shape).encode
-        self._in_order = json.JSONEncoder(sort_keys=True, **shape).encode
-
-    def __call__(self, packed: bytes) -> bool:
-        if len(packed) > VALUE_BYTES_MAX or b"\xda" in packed or b"\xdb" in packed:
-            return False  # With a text of 256 bytes or more, which may be a name.
-        try:
-            if 0x80 <= packed[0] <= 0x8F and _NOT_FLAT(packed, 1) is None:
-                # An object of a few short texts, integers, true, false and null.
-                found = unpackb(packed)
-                return list(found) == sorted(found) and self._pack(found) == packed
-            value = unpackb(packed)
-            if self._pack(value) != packed:
-                return False
-            if type(value) is dict:
-                parts = {*map(type, value), *map(type, value.values())}
-                if parts <= _PLAIN:
-                    return list(value) == sorted(value)
-            elif type(value) in _PLAIN:
-                return True
-            text = self._as_found(value)
-            if text.count("{") + text.count("[") > _NESTED_COUNT_MAX:
-                return False
-            return text == self._in_order(value)
-        except Exception:  # noqa: BLE001  whatever it is, it is not surely canonical
-            return False
-
-
 _ARRAY_OF_11: Final = 0x9B
-_NOT_FLAT: Final = re.compile(rb"[\x80-\x9f\xc1\xc4-\xcb\xd4-\xd8\xda-\xdf]").search
-"""A byte that is in every packed value with arrays, further objects, bytes, floats, ..."""
-_PLAIN: Final = frozenset({str, int, bool, type(None)})
-_NESTED_COUNT_MAX: Final = 32
-"""More brackets than this may be deeper than a value may be."""

@@ -86,7 +86,7 @@ class Licences:
         for event in sorted(events, key=lambda event: event.key):
             if event.kind == Kind.LICENCE_INSTALLED:
                 installed.append(_installed(event, vendor_key))
-            elif was := _licence(event):
+            elif (was := _licence(event)) and _is_ours(was, vendor_key):
                 removed[was.id] = was.issued_ns
         return cls(tuple(installed), removed)
 
@@ -255,6 +255,11 @@ def _wrong(
     return None
 
 
+def _is_ours(licence: Licence, vendor_key: PublicKey | None) -> bool:
+    """Whether it can be worth anything: a forged one must not keep a true one away."""
+    return _wrong(licence, _signature(licence, vendor_key), vendor_key) is None
+
+
 def _against(found: Installed, now_wall_ns: int, grace_over: bool) -> str | None:
     if found.wrong is not None:
         return found.wrong
@@ -273,7 +278,7 @@ def _ended(licence: Licence, now_wall_ns: int) -> str | None:
 
 def _not_newer(licences: Licences, licence: Licence) -> str | None:
     found = licences.get(licence.id)
-    known = found.licence if found is not None else None
+    known = found.licence if found is not None and found.wrong is None else None
     if known is not None and licence.issued_ns <= known.issued_ns:
         return (
             f"licence {licence.id} is installed, issued {shown_time(known.issued_ns)}; "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -29,12 +28,12 @@ from eventstore import (
     check_bundle,
     closed_ends,
     export_events,
+    format_time,
 )
 
 _group = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 _TITLES = "chain", "events", "first", "last", "digest of the last", "from", "to"
 _DIGITS_SHOWN = 16
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -123,9 +122,7 @@ def verify(
             return
         _show_verified(session, bundle, chains)
     if trusted is None and bundle.signer is not None:
-        session.output.note(
-            "whether that is the key of who you think tells --public-key alone"
-        )
+        session.output.note("whose key that is, only --public-key tells")
 
 
 def _show_verified(
@@ -207,8 +204,4 @@ def _time(wall_ns: int | None) -> str | None:
     """ISO 8601 in UTC; a number where no calendar has it."""
     if wall_ns is None:
         return None
-    try:
-        instant = _EPOCH + timedelta(microseconds=wall_ns // 1000)
-    except OverflowError:
-        return str(wall_ns)
-    return instant.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return format_time(wall_ns, "seconds") or str(wall_ns)

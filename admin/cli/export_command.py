@@ -13,6 +13,7 @@ import typer
 
 from admin.cli.session import session_of
 from admin.errors import UsageProblem
+from admin.files import reason_of
 from admin.importing.json_lines import written_json_lines
 
 
@@ -44,8 +45,7 @@ def export(
     try:
         count = _write_whole(Path(file), lines)
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise UsageProblem(f"cannot write {file}: {reason}") from error
+        raise UsageProblem(f"cannot write {file}: {reason_of(error)}") from error
     if session.output.json:
         session.output.record({"file": file, "entries": count})
     else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, nullcontext
-from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -19,7 +18,7 @@ from admin.cli.session import session_of
 from admin.client import HistoryFilter, NodeClient
 from admin.errors import UsageProblem
 from admin.fields import shortened
-from admin.history_told import iso_time, told_archived, told_line
+from admin.history_told import shown_archived, shown_line
 from admin.node_source import NodeSource
 from admin.offline import MASTER, ORIGINS, STANDBY, event_count
 from admin.replies import HistoryEvent
@@ -31,6 +30,8 @@ from eventstore import (
     Overridden,
     Source,
     Streams,
+    format_time,
+    parse_time,
     read_archived,
     read_history_lines,
     read_overridden,
@@ -38,7 +39,6 @@ from eventstore import (
 
 _LIMIT_DEFAULT = 1000
 _Events = Generator[HistoryEvent, None, None]
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -153,7 +153,7 @@ def _lines(source: Source, wanted: Filter, output: Output, *, live: bool) -> _Ev
             other=STANDBY,
             overridden=_overridden(source, wanted, steps, total),
         ):
-            yield told_line(line)
+            yield shown_line(line)
 
 
 def _overridden(
@@ -174,7 +174,7 @@ def _overridden(
 
 def _archived(place: Streams | NodeClient, wanted: Filter) -> _Events:
     if isinstance(place, Streams):
-        yield from map(told_archived, read_archived(place, wanted))
+        yield from map(shown_archived, read_archived(place, wanted))
         return
     asked = HistoryFilter(
         key=wanted.key,
@@ -182,8 +182,8 @@ def _archived(place: Streams | NodeClient, wanted: Filter) -> _Events:
         actor=wanted.actor,
         origin=wanted.origin,
         kind=None if wanted.kinds is None else tuple(sorted(wanted.kinds)),
-        since=None if wanted.since_ns is None else iso_time(wanted.since_ns),
-        until=None if wanted.until_ns is None else iso_time(wanted.until_ns),
+        since=None if wanted.since_ns is None else format_time(wanted.since_ns),
+        until=None if wanted.until_ns is None else format_time(wanted.until_ns),
         archived="true",
     )
     yield from place.history(asked)
@@ -231,16 +231,10 @@ def _time_ns(option: str, text: str | None) -> int | None:
     """
     if text is None:
         return None
-    if text.isascii() and text.isdigit() and 8 < len(text) <= 15:
-        # A date without separators has 8 digits; as milliseconds it would be in 1970.
-        return int(text) * 1_000_000
     try:
-        instant = datetime.fromisoformat(text)
+        return parse_time(text)
     except ValueError:
         raise UsageProblem(
             f"{option} is {shortened(text)!r}; give a time such as 2026-01-31, "
             "2026-01-31T10:00:00+01:00, or milliseconds since 1970"
         ) from None
-    if instant.tzinfo is None:
-        instant = instant.replace(tzinfo=UTC)
-    return (instant - _EPOCH) // timedelta(microseconds=1) * 1000

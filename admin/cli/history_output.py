@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from enum import StrEnum
 
@@ -35,7 +36,11 @@ def written(
     *,
     archived: bool,
 ) -> None:
-    """Write `events` as they come; a table on a terminal when all are there."""
+    """Write `events` as they come; a table on a terminal when all are there.
+
+    Nothing is written, no title either, when what gives them fails before the first one.
+    """
+    events = _begun(events)
     match form:
         case Format.TABLE:
             _table(events, output, archived=archived)
@@ -51,6 +56,11 @@ def written(
             pair = source.pair
             for event in events:
                 output.record(cloud_event(event, pair))
+
+
+def _begun(events: Iterable[HistoryEvent]) -> Iterable[HistoryEvent]:
+    left = iter(events)
+    return itertools.chain(list(itertools.islice(left, 1)), left)
 
 
 def _table(events: Iterable[HistoryEvent], output: Output, *, archived: bool) -> None:

@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, BinaryIO, TextIO, cast
+from typing import Annotated, BinaryIO, TextIO
 
 import httpx
 import typer
@@ -138,9 +138,9 @@ def main(
     """
     world = World(
         environ=os.environ if environ is None else environ,
-        stdin=stdin or cast(BinaryIO, (sys.stdin or _nothing()).buffer),
-        stdout=stdout or sys.stdout or _nothing(),
-        stderr=stderr or sys.stderr or _nothing(),
+        stdin=stdin or (sys.stdin.buffer if sys.stdin else io.BytesIO()),
+        stdout=stdout or sys.stdout or _nobody(),
+        stderr=stderr or sys.stderr or _nobody(),
         sleep=sleep,
         now_ns=now_ns,
         transport=transport,
@@ -154,9 +154,9 @@ def main(
     return _ended(given, Session(world=world, output=output))
 
 
-def _nothing() -> io.TextIOWrapper:
-    """In place of what whoever started us closed, such as with `>&-`: nobody is there."""
-    return Path(os.devnull).open("r+", encoding="utf-8", buffering=1)
+def _nobody() -> TextIO:
+    """In place of an output that whoever started us closed, such as with `>&-`."""
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def _ended(arguments: list[str], session: Session) -> int:

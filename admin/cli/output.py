@@ -23,6 +23,7 @@ from rich.text import Text
 
 from admin.errors import AdminError
 from admin.fields import shortened
+from admin.files import reason_of
 from admin.json_text import JsonValue, written_json
 
 _GAP_WIDTH = 2
@@ -135,8 +136,8 @@ class Output:
         except BrokenPipeError as error:
             raise OutputClosed from error
         except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise AdminError(f"cannot write to standard output: {reason}") from error
+            text = f"cannot write to standard output: {reason_of(error)}"
+            raise AdminError(text) from error
 
 
 def _is_followed(stdout: TextIO) -> bool:

@@ -26,9 +26,9 @@ from eventstore import LICENCES, Watch, beginning
 
 _REPLAY = ("key", "id", "origin", "actor", "time", "reason", "value")
 _DIFF = ("key", "change", "before", "after", "id", "actor", "time", "reason")
-_BLAME = ("time", "id", "origin", "actor", "reason", "from", "to", "")
+_BLAME = ("time", "id", "origin", "actor", "reason", "from", "to", "outcome")
 _FIELDS = ("field", "value", "id", "origin", "actor", "time", "reason")
-_RIVALS = ("", "id", "origin", "actor", "time", "reason", "value", "knew")
+_RIVALS = ("outcome", "id", "origin", "actor", "time", "reason", "value", "knew")
 _LIMIT_DEFAULT = 100
 _LIMIT_MAX = 1000
 

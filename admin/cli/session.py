@@ -15,6 +15,7 @@ import typer
 from admin.cli.output import Output
 from admin.client import NodeClient
 from admin.errors import UsageProblem
+from admin.files import reason_of
 from admin.http_exchange import Exchange, NodeAddress
 from admin.token_file import find_token
 
@@ -94,8 +95,7 @@ class Session:
                 with Path(name).open("rb") as file:
                     data = file.read(bytes_max + 1)
         except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise UsageProblem(f"cannot read {name}: {reason}") from error
+            raise UsageProblem(f"cannot read {name}: {reason_of(error)}") from error
         if len(data) > bytes_max:
             limit = f"{bytes_max // 2**10} KiB"
             if bytes_max == INPUT_BYTES_MAX:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -35,6 +34,7 @@ from eventstore import (
     PublicKey,
     digest_of,
     display_url,
+    format_time,
 )
 
 _File = Annotated[Path, typer.Argument(help="Where to; a line is appended.")]
@@ -171,8 +171,9 @@ def _name(url: str) -> str:
 
 
 def _now(session: Session) -> str:
-    now = datetime.fromtimestamp(session.world.now_ns() / 1e9, UTC)
-    return now.isoformat(timespec="seconds").replace("+00:00", "Z")
+    now = format_time(session.world.now_ns(), "seconds")
+    assert now is not None, "the clock of a machine is within the calendar"
+    return now
 
 
 def _checkpoints(

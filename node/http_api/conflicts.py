@@ -5,14 +5,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 
-from eventstore import Event, EventId, Loss
+from eventstore import Event, EventId, Loss, format_time
 from node.http_api.lanes import Lanes
 from node.http_api.pages import first_page
 from node.http_api.refusals import Reply
 from node.http_api.replies import ConflictsReply, StoredReply, errors
 from node.http_api.request_values import (
     actor_of,
-    format_time,
     parse_id,
     parse_id_or_none,
     reason_of,

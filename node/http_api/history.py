@@ -7,7 +7,7 @@ import attrs
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
 
-from eventstore import ArchivedEvent, Event, EventId, Origin
+from eventstore import ArchivedEvent, Event, EventId, Origin, told_line
 from node.http_api.lanes import Lanes
 from node.http_api.pages import Page, first_page
 from node.http_api.refusals import Reply
@@ -15,7 +15,6 @@ from node.http_api.replies import HistoryReply, OriginName, errors
 from node.http_api.request_values import (
     format_archive_cursor,
     format_cursor,
-    format_time,
     parse_archive_cursor,
     parse_cursor,
     parse_time_ns,
@@ -116,7 +115,9 @@ def _page(
     def encoded(event: Event) -> bytes:
         cursor[event.origin] = event.id
         lost = event.origin == _STANDBY
-        return encode(_shown(event, overridden.get(event.id) if lost else None))
+        return encode(
+            told_line(event, overridden_by=overridden.get(event.id) if lost else None)
+        )
 
     page = first_page(found, encoded, limit=size.limit, bytes_max=size.bytes_max)
     return _as_json(page, format_cursor(cursor))
@@ -128,7 +129,7 @@ def _archived_page(found: Iterator[ArchivedEvent], size: _Size) -> bytes:
     def encoded(archived: ArchivedEvent) -> bytes:
         nonlocal cursor
         cursor = format_archive_cursor(archived.archive, archived.event.id)
-        return encode(_shown(archived.event, None, archived.archive))
+        return encode(told_line(archived.event, archive=archived.archive))
 
     page = first_page(found, encoded, limit=size.limit, bytes_max=size.bytes_max)
     return _as_json(page, cursor)
@@ -137,29 +138,3 @@ def _archived_page(found: Iterator[ArchivedEvent], size: _Size) -> bytes:
 def _as_json(page: Page, cursor: str) -> bytes:
     following = cursor if page.more else None
     return b'{"events":[%s],"next":%s}' % (b",".join(page.encoded), encode(following))
-
-
-def _shown(
-    event: Event, overridden_by: EventId | None, archive: str | None = None
-) -> dict[str, object]:
-    return {
-        "id": str(event.id),
-        "origin": event.origin,
-        "kind": event.kind,
-        "key": event.key,
-        "value": event.value,
-        "actor": event.actor,
-        "reason": event.reason,
-        "time": format_time(event.wall_ns),
-        "vector": {origin: str(seen) for origin, seen in sorted(event.vector.items())},
-        "digest": event.digest.hex(),
-        "recovered": _was(event),
-        "overridden_by": None if overridden_by is None else str(overridden_by),
-        "archived": archive,
-    }
-
-
-def _was(event: Event) -> dict[str, str] | None:
-    if event.recovered is None:
-        return None
-    return {"id": str(event.recovered.id), "digest": event.recovered.digest.hex()}

@@ -4,11 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
 
-from eventstore import LICENCE_BYTES_MAX
+from eventstore import LICENCE_BYTES_MAX, format_time
 from node.http_api.lanes import Lanes, decoded
 from node.http_api.refusals import Reply
 from node.http_api.replies import LicencesReply, StoredReply, errors
-from node.http_api.request_values import actor_of, format_time, reason_of
+from node.http_api.request_values import actor_of, reason_of
 from node.http_api.served_node import ServedNode
 from node.licences import Standing
 

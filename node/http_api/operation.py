@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request
 
-from eventstore import REASON_BYTES_MAX
+from eventstore import REASON_BYTES_MAX, format_time
 from node.http_api.lanes import Lanes, decoded, order
 from node.http_api.refusals import Reply
 from node.http_api.replies import (
@@ -18,7 +18,6 @@ from node.http_api.replies import (
 from node.http_api.request_values import (
     actor_of,
     checked_line,
-    format_time,
     reason_of,
 )
 from node.http_api.served_node import ResyncReport, ServedNode, SwitchReport

@@ -18,6 +18,7 @@ from eventstore import (
     Until,
     diff,
     format_vector,
+    parse_point,
     parse_vector,
     told_changed,
     told_difference,
@@ -37,7 +38,7 @@ from node.http_api.past_replies import (
 )
 from node.http_api.refusals import Reply, invalid_request
 from node.http_api.replies import errors
-from node.http_api.request_values import parse_time_ns
+from node.http_api.request_values import no_time
 from node.http_api.served_past import ServedPast
 from node.http_api.strict_json import encode
 
@@ -273,13 +274,12 @@ def _points(
 
 
 def _point(name: str, text: str | None) -> Until:
-    if text is not None and "=" in text:
-        return parse_vector(text)
-    found = parse_time_ns(name, text)
-    if found is None:
+    if text is None:
         return None
-    # The point just behind what was written in that moment, as times are shown.
-    return found + (999_999 if text is not None and text.isdigit() else 999)
+    try:
+        return parse_point(text)
+    except ValueError:
+        raise invalid_request(no_time(name, text)) from None
 
 
 def _vector(text: str) -> Until:

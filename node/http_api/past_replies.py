@@ -47,6 +47,13 @@ class DiffReply(BaseModel):
     next: str | None = Field(description="`after` of the next page; null: the last.")
 
 
+class PlaceReply(BaseModel):
+    """Which event of which stream."""
+
+    origin: OriginName
+    id: Id
+
+
 class BlamedReply(SeenReply):
     """A change of an entry."""
 
@@ -56,7 +63,7 @@ class BlamedReply(SeenReply):
     overridden_by: str | None = Field(
         description="The concurrent change of the master that it lost to."
     )
-    settled_by: str | None = Field(
+    settled_by: PlaceReply | None = Field(
         description="The next change that knew of that; null: none, or it did not lose."
     )
 

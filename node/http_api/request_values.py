@@ -1,20 +1,16 @@
 """What a request says outside its body: who asks and why, the key, ids and times."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, get_origin
 from urllib.parse import unquote_to_bytes
 
 from fastapi import Depends, Path, Request
 from fastapi.routing import APIRoute
 
-from eventstore import ACTOR_BYTES_MAX, REASON_BYTES_MAX, EventId, Origin
-from eventstore import format_time as format_time  # Where all answers are made.
+from eventstore import ACTOR_BYTES_MAX, REASON_BYTES_MAX, EventId, Origin, parse_time
 from node.http_api.refusals import Refusal, invalid_request
 from node.roles import Role
 
 ENTRIES_PATH = b"/entries/"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MS_DIGITS_MAX = 15
 
 
 def actor_of(request: Request) -> str:
@@ -130,25 +126,25 @@ def parse_id(name: str, text: str) -> EventId:
 def parse_time_ns(name: str, text: str | None) -> int | None:
     """The instant in the parameter `name`, in nanoseconds since 1970.
 
-    ISO 8601 (UTC where it names no zone), or a whole number of milliseconds.
+    As `parse_time` of `eventstore` reads it.
 
     Raises:
         Refusal: it is none.
     """
     if text is None:
         return None
-    if text.isascii() and text.isdigit() and len(text) <= _MS_DIGITS_MAX:
-        return int(text) * 1_000_000
     try:
-        instant = datetime.fromisoformat(text)
+        return parse_time(text)
     except ValueError:
-        raise invalid_request(
-            f"{name} is {text[:40]!r}, neither ISO 8601 nor milliseconds since 1970 "
-            "(write + as %2B)"
-        ) from None
-    if instant.tzinfo is None:
-        instant = instant.replace(tzinfo=UTC)
-    return (instant - _EPOCH) // timedelta(microseconds=1) * 1000
+        raise invalid_request(no_time(name, text)) from None
+
+
+def no_time(name: str, text: str) -> str:
+    """Why the parameter `name` is refused."""
+    return (
+        f"{name} is {text[:40]!r}, neither ISO 8601 nor milliseconds since 1970 "
+        "(write + as %2B)"
+    )
 
 
 def parse_cursor(text: str | None) -> dict[Origin, EventId] | None:

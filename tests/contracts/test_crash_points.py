@@ -362,7 +362,7 @@ def archive_all(world: World) -> None:
         world.master.store,
         world.master.streams,
         Peer(world.standby.store, world.source),
-        world.clock.ms * 1_000_000 + 1,
+        (world.clock.ms + 1000) * 1_000_000,
     )
     exchange(world.master, world.standby)
     assert ordered is None or ordered.kind == Kind.HISTORY_ARCHIVED

@@ -172,6 +172,18 @@ def test_a_snapshot_by_other_rules_or_of_others_is_discarded(
     assert len(said) < 400
 
 
+def test_a_key_of_another_type_in_its_place_is_no_snapshot(
+    pair: tuple[Node, Node],
+) -> None:
+    master, _ = pair
+    (key,) = master.client.keys("*:snapshot:newest")
+    master.client.delete(key)
+    master.client.set(key, "x")
+    store = opened(master)
+    assert not has_used_one(store)
+    assert store.key_count == master.store.key_count > 0
+
+
 @pytest.mark.parametrize(
     ("tag", "record"),
     [

@@ -212,6 +212,24 @@ def test_an_archive_that_is_listed_and_holds_nothing_is_bad(
     assert list(report.bad_archives) == ["master-x"]
 
 
+def test_archives_of_nobody_are_told_and_do_not_hold_up_the_walk(
+    replaced: Node,
+) -> None:
+    names = "other-x", "master", "\x1b[2J", "z-1"
+    for name in names:
+        replaced.client.hset(f"netphone:{{{PAIR}}}:archives", name, "1-1")
+    now, count = Verification.start(PAIR, 1), 0
+    while not now.is_over:
+        now = verify_on(
+            now, [replaced.streams], originals={}, remembered=tuple, bytes_max=1
+        )
+        count += 1
+        assert count < 50, "it goes on"
+    report = now.report(PAIR, ("the copy",))
+    assert set(report.bad_archives) == set(names)
+    assert report.archive_count == 5
+
+
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_what_a_resync_archived_is_as_much_as_it_told(
     master: Node, standby: Node, n: int

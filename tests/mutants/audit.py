@@ -528,9 +528,23 @@ MUTANTS = (
     Mutant(
         "bundle-vector-beyond-it",
         BUNDLE_CHECK,
-        "if seen > untils.get(origin, START):",
-        "if origin not in untils:",
+        "if walked.named > untils.get(foreign, START):",
+        "if foreign not in untils:",
         "a bundle holds all that its events knew",
+    ),
+    Mutant(
+        "bundle-chain-unwalked",
+        BUNDLE_CHECK,
+        "    if walked.fault is not None:\n        raise DamagedBundle(",
+        "    if walked.fault is not None and not page:\n        raise DamagedBundle(",
+        "a stream in a bundle is verified as by verify",
+    ),
+    Mutant(
+        "export-unwalked",
+        EXPORT,
+        "if walked.fault is not None:",
+        "if walked.fault is not None and not page:",
+        "only an unbroken history is exported",
     ),
     Mutant(
         "bundle-ends-not-as-promised",

@@ -42,8 +42,8 @@ MUTANTS = (
     Mutant(
         "licence-ends-before-it-begins",
         LICENCE,
-        "if starts_ns is not None and starts_ns >= ends_ns:",
-        "if starts_ns is not None and starts_ns > ends_ns:",
+        "if begin_ns is not None and begin_ns >= ends_ns:",
+        "if begin_ns is not None and begin_ns > ends_ns:",
         "a licence that is never valid is refused",
     ),
     Mutant(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from admin.cli.history_output import Format, written
 from admin.cli.main import main
 from admin.cli.output import Output
-from admin.history_told import told_line
+from admin.history_told import shown_line
 from eventstore import (
     START,
     Configuration,
@@ -103,6 +103,6 @@ def written_from_streams(history: History, option: str | None) -> str:
     out = io.StringIO()
     output = Output(json=option == "--json", stdout=out, stderr=io.StringIO())
     form = Format(option.removeprefix("--")) if option else Format.TABLE
-    events = map(told_line, lines(history, Filter()))
+    events = map(shown_line, lines(history, Filter()))
     written(events, form, output, source, archived=False)
     return out.getvalue()

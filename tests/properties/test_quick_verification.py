@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventstore import Event, EventId, codec
-from eventstore.verification import Walked, _Canonical, _Walk, walked_on
+from eventstore.verification import Walked, _Walk, walked_on
 from tests.support.histories import MASTER, PAIR, STANDBY
 
 ID = EventId(1_767_225_600_000, 1)
@@ -29,29 +29,6 @@ VALUES = st.recursive(
     ),
     max_leaves=12,
 )
-DEPTHS = st.integers(28, 40).map(lambda n: nested(n))
-
-
-def nested(depth: int) -> object:
-    value: object = 1
-    for _ in range(depth):
-        value = [value]
-    return value
-
-
-@given(VALUES | DEPTHS)
-def test_what_is_quickly_found_canonical_is(value: object) -> None:
-    packed = msgpack.packb(value)
-    if _Canonical()(packed):
-        assert codec.pack_value(msgpack.unpackb(packed)) == packed
-
-
-@given(st.binary(max_size=40))
-def test_bytes_that_are_quickly_found_canonical_are(packed: bytes) -> None:
-    if _Canonical()(packed):
-        assert codec.pack_value(msgpack.unpackb(packed)) == packed
-
-
 FIELDS = [
     1,
     codec.genesis(PAIR, MASTER),

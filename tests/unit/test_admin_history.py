@@ -324,10 +324,13 @@ def test_a_node_that_answers_with_no_events_is_none(
     assert "GET /events" in run.err
 
 
-def test_a_node_of_an_older_version_gives_a_clear_error(node: FakeNode) -> None:
+@pytest.mark.parametrize("options", [(), ("--csv",)], ids=["table", "csv"])
+def test_a_node_of_an_older_version_gives_a_clear_error_and_no_title(
+    node: FakeNode, options: tuple[str, ...]
+) -> None:
     node.answers.append(refusal(404, "no-such-path", "there is nothing at this path"))
-    run = run_admin(node, "history")
-    assert run.exit_code == 4
+    run = run_admin(node, "history", *options)
+    assert (run.exit_code, run.out) == (4, "")
     assert "older version" in run.err
     assert "--redis" in run.err
 

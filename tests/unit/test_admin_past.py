@@ -136,7 +136,7 @@ def test_blame_shows_each_change_and_who_set_each_field(node: Bridge) -> None:
     run = run_admin(node, "blame", "users/alice")
     changes, fields = run.out.split("\n\n")
     titles, newest, oldest = (line.split("\t") for line in changes.splitlines())
-    assert titles[5:] == ["from", "to", ""]
+    assert titles[5:] == ["from", "to", "outcome"]
     assert newest[2] == "standby"
     wrong = '{"extension": "101", "forward": "0666"}'
     assert newest[5:] == ['{"extension": "101"}', wrong, "stands"]
@@ -250,12 +250,8 @@ def test_an_older_node_is_named_as_such(command: list[str]) -> None:
 
 def test_times_are_sent_as_a_node_takes_them(node: Bridge) -> None:
     sent: list[Any] = []
-    for text in ("2026-01-31T10:00+01:00", "2026-01-31", "1767225600000", "master=0-0"):
+    texts = ["2026-01-31T10:00+01:00", "2026-01-31", "1767225600000", "master=0-0"]
+    for text in texts:
         run_admin(node, "replay", "--until", text)
         sent.append(node.requests[-1].url.params["until"])
-    assert sent == [
-        "2026-01-31T10:00:00+01:00",
-        "2026-01-31T00:00:00+00:00",
-        "1767225600000",
-        "master=0-0",
-    ]
+    assert sent == texts

@@ -462,6 +462,17 @@ def test_a_chain_of_no_stream_of_a_pair_is_refused(tmp_path: Path) -> None:
     assert "is of 'third', not of a pair" in str(told(path))
 
 
+def test_an_event_that_knew_what_comes_after_the_end_is_found(tmp_path: Path) -> None:
+    history = small_history()
+    first = history.master.blobs[:1]
+    header = header_of(
+        attrs.evolve(stream(history.master), until=first[0][0]), stream(history.standby)
+    )
+    blobs = {MASTER: first, STANDBY: history.standby.blobs}
+    path = forged(tmp_path, lambda chain: [blobs[chain.origin]], header)
+    assert "knew event 1001-2 of stream 'master', which is not in it" in str(told(path))
+
+
 def test_another_pair_in_the_header_is_found(tmp_path: Path) -> None:
     writer = small_history().master
     header = header_of(stream(writer), pair="other")
@@ -507,6 +518,7 @@ def made_anew(
     change: Callable[[layout.Record], layout.Record] = lambda record: record,
     tell: Callable[[layout.Trailer], layout.Trailer] = lambda trailer: trailer,
     hidden: bytes = b"",
+    seal: Callable[[bytes], bytes] = lambda digest: digest,
 ) -> None:
     """A file that fits itself, with one block of `content`, and `hidden` before that."""
     writer = lone()
@@ -529,7 +541,7 @@ def made_anew(
     )
     told_of = layout.trailer_bytes(tell(trailer))
     sealed = layout.part(b"t", told_of)
-    sealed += layout.part(b"s", hashlib.sha256(told_of).digest())
+    sealed += layout.part(b"s", seal(hashlib.sha256(told_of).digest()))
     sealed += layout.end(len(hidden + blocks))
     path.write_bytes(start + hidden + before.removeprefix(start) + sealed)
 
@@ -561,6 +573,64 @@ def test_claims_of_the_trailer_are_refused(
     content, path = zlib.compress(entries(lone())), tmp_path / "file"
     made_anew(path, content, tell=lambda t: attrs.evolve(t, **changes))  # type: ignore[arg-type]
     assert text in str(told(path))
+
+
+def signed_by(key: PrivateKey, digest: bytes) -> bytes:
+    return digest + key.sign(layout.SIGNED + digest)
+
+
+@pytest.mark.parametrize(
+    ("seal", "text"),
+    [
+        (lambda _digest: bytes(32), "its trailer was altered"),
+        (lambda d: bytes(32) + signed_by(KEY, d)[32:], "its trailer was altered"),
+        (lambda d: signed_by(PrivateKey.new(), d), "its signature is not by the key"),
+        (lambda d: d + KEY.sign(d), "its signature is not by the key"),
+        (lambda d: d + bytes(64), "its signature is not by the key"),
+        (lambda d: signed_by(KEY, d) + b"x", "claims 97 bytes; its limit is 96"),
+    ],
+    ids=["digest", "digest, signed", "other key", "other words", "zeros", "longer"],
+)
+def test_a_seal_is_of_the_trailer_and_by_its_key(
+    tmp_path: Path, seal: Callable[[bytes], bytes], text: str
+) -> None:
+    content, path = zlib.compress(entries(lone())), tmp_path / "file"
+
+    def tell(trailer: layout.Trailer) -> layout.Trailer:
+        return attrs.evolve(trailer, key=KEY.public.pem)
+
+    made_anew(path, content, tell=tell, seal=lambda digest: signed_by(KEY, digest))
+    assert told(path) is None
+    made_anew(path, content, tell=tell, seal=seal)
+    assert text in str(told(path))
+
+
+def test_the_blocks_of_an_archive_are_in_order() -> None:
+    """A stream has the numbers of its events besides; of an archive only this is known."""
+    ids = [EventId(5, n) for n in range(1, 5)]
+    heads = [Head(event_id, bytes(32)) for event_id in ids]
+    chain = layout.Chain(origin=MASTER, archive="master-5-1", until=ids[3])
+    trailer = layout.Trailer(
+        header=b"",
+        index=b"",
+        before=b"",
+        key=None,
+        held=(layout.Held(4, heads[0], heads[3]),),
+    )
+
+    def ranges(middle: EventId) -> list[range]:
+        size = layout.PREFIX.size + 10
+        records = [
+            layout.Record(0, 2, ids[0], middle, 0, 10, bytes(32)),
+            layout.Record(0, 2, ids[2], ids[3], size, 10, bytes(32)),
+        ]
+        index = b"".join(map(layout.record_bytes, records))
+        return layout.block_ranges(index, header_of(chain), trailer, range(2 * size))
+
+    assert ranges(ids[1]) == [range(2)]
+    for middle in (ids[2], ids[3], EventId(4, 2)):
+        with pytest.raises(ValueError, match="not in order"):
+            ranges(middle)
 
 
 def test_bytes_that_nothing_tells_of_are_found(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from eventstore import Event, EventId, Filter, HistoryLine, read_history_lines
+from eventstore.history_lines import Overridden
 from tests.support.histories import MASTER, STANDBY, History, Writer
 from tests.support.sources import MemorySource
 
@@ -99,6 +100,17 @@ def test_and_what_settled_it() -> None:
     settled = history.standby.put(KEY, "301")
     (found,) = [line.overridden for line in lines(history) if line.overridden]
     assert (found.by, found.settled_by) == (won.id, (STANDBY, settled.id))
+
+
+def test_what_its_own_writer_replaced_before_it_heard_has_not_lost() -> None:
+    """By the ids' time the master's came between the two, which says nothing."""
+    history = History()
+    history.standby.put(KEY, "200", ms=5)
+    won = history.master.put(KEY, "100", ms=6)
+    lost = history.standby.put(KEY, "201", ms=7)
+    found = [line for line in lines(history) if line.overridden]
+    assert [line.event for line in found] == [lost]
+    assert found[0].overridden == Overridden(won.id, None)
 
 
 def test_of_two_events_with_one_id_the_standbys_lost() -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from eventstore import Loss, StoreUnavailable
+from eventstore import Loss, StoreUnavailable, format_time
 from node.http_api import Limits
-from node.http_api.request_values import format_time
 from tests.support.http_client import Api, refusal_of
 from tests.support.served_node import ARCHIVE, FIRST_NS, FakeNode
 
@@ -154,6 +153,7 @@ def test_filters_are_handed_on(api: Api, query: str, keys: list[str]) -> None:
         ("2026-01-01T00:00:00Z", FIRST_NS),
         ("2026-01-01T00:00:00", FIRST_NS),
         ("2026-01-01", FIRST_NS),
+        ("20260101", FIRST_NS),
         ("2026-01-01T01:00:00.000001%2B01:00", FIRST_NS + 1000),
         ("1969-12-31T23:59:59.999999Z", -1000),
         ("0001-01-01T00:00:00%2B23:59", -62135596800 * 10**9 - 86340 * 10**9),
@@ -174,6 +174,7 @@ def test_an_instant_is_iso_8601_or_milliseconds(
         "since=yesterday",
         "since=",
         "since=-1",
+        "since=2026",
         "since=1.5",
         "until=2026-13-01",
         "until=2026-01-01T00:00:00+01:00",

@@ -13,8 +13,8 @@ from eventstore import (
     JsonValue,
     read_licence,
     sign_licence,
-    signed_bytes,
 )
+from eventstore.licence import signed_bytes
 from node.http_api.strict_json import InvalidJson, decode
 from tests.support.licences import DAY_NS, KEY, NOW_NS, OTHER_KEY, document, signed
 

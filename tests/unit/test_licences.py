@@ -224,6 +224,13 @@ def test_one_of_the_same_id_replaces_only_an_older_one(
     assert (refused(signed(issued=issued), signed()) == ()) is accepted
 
 
+def test_a_forged_one_that_is_there_keeps_no_true_one_of_its_id_away() -> None:
+    forged = {**signed(issued="2125-01-01"), "holder": "Mallory"}
+    assert refused(signed(), forged) == ()
+    known = Licences.of_events(removed(forged), VENDOR)
+    check_install(known, read_licence(signed()), VENDOR, now_wall_ns=NOW_NS)
+
+
 def removed(given: Document) -> list[Event]:
     writer = Writer(MASTER)
     return [writer.write(Kind.LICENCE_REMOVED, f"{LICENCES}{given['id']}", given)]

@@ -23,7 +23,8 @@ from eventstore import (
     verify,
     verify_on,
 )
-from eventstore.memory import Stored
+from eventstore.event import MS_MAX
+from eventstore.memory import Stored, head_of
 from tests.support import tampering
 from tests.support.histories import (
     MASTER,
@@ -184,6 +185,22 @@ def test_a_tail_made_anew_in_both_copies_is_known_to_a_witness_only() -> None:
     assert wrong.id == heads[MASTER].id
 
 
+@pytest.mark.parametrize("numbers", [(10, 20), (20, 10)])
+def test_of_what_witnesses_say_the_first_bad_event_is_told(
+    numbers: tuple[int, int],
+) -> None:
+    pair = copies()
+    whole = pair[0].streams[MASTER]
+    witnesses = [
+        Witness(MASTER, head_of(whole[n - 1]), f"checkpoint {n}") for n in numbers
+    ]
+    for copy in pair:
+        copy.streams[MASTER] = tampering.re_made(copy.streams[MASTER], 5)
+    (wrong,) = verified(*pair, remembered=lambda: witnesses).bad
+    assert wrong.id == whole[9][0]
+    assert wrong.what.startswith("checkpoint 10 has it")
+
+
 def test_each_of_two_bad_copies_is_told_with_its_own_first_bad_event() -> None:
     pair = copies()
     pair[0].streams[MASTER] = tampering.one_bit(pair[0].streams[MASTER], 5)
@@ -304,6 +321,34 @@ def test_what_is_wrong_inside_of_an_event_is_said(
     assert what in wrong.what
 
 
+@pytest.mark.parametrize(
+    ("later_ms", "n", "what"),
+    [
+        (0, 3, "2 is the next number"),
+        (1, 1, "2 is the next number"),
+        (-1, 2, "its time cannot follow that of"),
+        (MS_MAX, 2, "its time cannot follow that of"),
+    ],
+)
+@pytest.mark.parametrize("kind", [Kind.ENTRY_PUT, Kind.STATE_CHANGED])
+def test_place_and_time_are_wrong_although_the_chain_is_made_anew(
+    kind: Kind, later_ms: int, n: int, what: str
+) -> None:
+    """What somebody writes who can reckon digests; each kind has its way through the walk."""
+    first = an_event()
+    second = EventId(first[0].ms + later_ms, n)
+    wrong = an_event(
+        id=second,
+        kind=kind,
+        key="users/a" if kind is Kind.ENTRY_PUT else "",
+        vector={MASTER: second},
+        previous=codec.digest_of(first[1]),
+    )
+    (found,) = alone(first, wrong).bad
+    assert found.id == second
+    assert what in found.what
+
+
 def test_an_event_of_a_later_format_is_counted() -> None:
     fields = [2, codec.genesis(PAIR, MASTER), "whatever"]
     first = EventId(tampering.MS, 1), msgpack.packb(fields)
@@ -420,6 +465,25 @@ def test_a_state_that_no_walk_has_is_refused(change: dict[str, JsonValue]) -> No
     assert isinstance(whole, dict)
     with pytest.raises(ValueError, match="no state of a verification"):
         Verification.from_value({**whole, **change})
+
+
+@pytest.mark.parametrize("copy", [1, 2, -1, 0.0, "0", None])
+@pytest.mark.parametrize("part", ["accusations", "bad_archives"])
+def test_a_state_speaks_only_of_copies_that_were_looked_at(
+    part: str, copy: JsonValue
+) -> None:
+    whole = Verification.start(PAIR, 1).as_value()
+    assert isinstance(whole, dict)
+
+    def state(copy: JsonValue) -> dict[str, JsonValue]:
+        named: list[JsonValue] = (
+            [MASTER, copy] if part == "accusations" else [copy, "x"]
+        )
+        return {**whole, part: [[*named, [None, "it is bad"]]]}
+
+    Verification.from_value(state(0)).report(PAIR, NAMES[:1])
+    with pytest.raises(ValueError, match="no state of a verification"):
+        Verification.from_value(state(copy))
 
 
 WRONG: list[JsonValue] = [None, 1, "x", [], {}, [[]], [1, 2, 3]]
