@@ -417,6 +417,14 @@ def lose_a_copy(world: World) -> None:
     world.master.restart()
 
 
+def begin_anew_with_a_snapshot(world: World) -> None:
+    """Of a start that knew nothing of the standby."""
+    world.master.client.flushdb()
+    world.master.restart()
+    world.write(Put("users/a", "mine"))
+    world.master.write_snapshot()
+
+
 def fill(world: World) -> None:
     world.recover()
     world.replicate()
@@ -445,6 +453,7 @@ SCENARIOS = {
     "write a snapshot, one answer lost": Scenario(write_a_snapshot_without_answer),
     "start with a snapshot": Scenario(start, keep_foreign_bytes),
     "read": Scenario(read, recover_a_branch),
+    "start anew with a snapshot": Scenario(start, begin_anew_with_a_snapshot),
     "order to archive": Scenario(write_and_archive),
     "trim": Scenario(trim, write_and_archive),
     "trim again": Scenario(trim, trim_again),
