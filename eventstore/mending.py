@@ -171,7 +171,9 @@ class Mending:
     def _check_not_archived(self, oldest: Stored, first: Stored) -> None:
         if oldest[0].n > first[0].n:
             return
-        digest = self._first() if oldest[0].n == 1 else None
+        # What was appended anew and archived has no earlier time than what it was.
+        may_be_anew = oldest[0].n == 1 and oldest[0].ms > first[0].ms
+        digest = self._first() if may_be_anew else None
         if digest is None or codec.digest_of(oldest[1]) == digest:
             raise StreamForked(
                 f"this process knows older events of stream {self._origin!r} than the Redis "

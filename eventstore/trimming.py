@@ -167,7 +167,7 @@ def missing_anchors(
             found[origin] = anchor
         elif first[0].n > 1 and first[0] > anchor[0]:
             continue  # Trimmed further than there.
-        elif origin == own and _is_begun_anew(first, theirs, own):
+        elif origin == own and _is_begun_anew(first, anchor, theirs, own):
             found[origin] = anchor
         elif anchor[0].n > 1:
             raise StreamForked(
@@ -236,9 +236,13 @@ def _fits(head: Head, anchor: Stored) -> bool:
     return head == head_of(anchor) or (head.id == START and anchor[0].n == 1)
 
 
-def _is_begun_anew(first: Stored, theirs: Streams, own: Origin) -> bool:
-    """Whether the own stream begins with `first` and not as the peer's copy of it did."""
-    if first[0].n > 1:
+def _is_begun_anew(first: Stored, anchor: Stored, theirs: Streams, own: Origin) -> bool:
+    """Whether the own stream begins with `first` and not as the peer's copy of it did.
+
+    And later than with what that begins now: an event that a recovery has appended anew
+    got no earlier time, so none of these can be among what was archived already.
+    """
+    if first[0].n > 1 or (anchor[0].n > 1 and first[0].ms <= anchor[0].ms):
         return False
     known = first_digest(theirs, own)
     return known is not None and known != head_of(first).digest

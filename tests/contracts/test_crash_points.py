@@ -403,6 +403,7 @@ def empty_what_was_trimmed(world: World) -> None:
 def begin_anew(world: World) -> None:
     """The master starts with an empty Redis, and writes before it reaches the standby."""
     trim_both(world)
+    world.clock.ms += 1000
     world.master.client.flushdb()
     world.master.restart()
     world.write(Put("users/a", "mine"))

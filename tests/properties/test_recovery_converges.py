@@ -202,8 +202,8 @@ class Side:
         self._start_count = 0
         self.was_put_back = False
         """Whether Redis became an older one under a process that lived on."""
-        self.was_rolled_back = False
-        """Whether Redis became an older one at any time."""
+        self.has_lost = False
+        """Whether Redis became an older or an empty one at any time."""
         self.steps = self._new_steps()
         self.remember()
 
@@ -325,7 +325,7 @@ class Pair:
                 after = self._still(lambda event: event.digest)
                 self._has_lost |= not before <= after
                 side.was_put_back |= not process_dies and back is not None
-                side.was_rolled_back |= back is not None
+                side.has_lost = True
                 self._forgotten()
                 for one in (side, peer) if connections_end else ():
                     one.steps.pause("the connection was lost")
@@ -383,7 +383,7 @@ class Pair:
         """As an operator whom the node tells to."""
         if "empty its Redis" in (side.node.store.hindrance or ""):
             event_seen("emptied, because it was older than what is archived")
-            assert side.was_rolled_back
+            assert side.has_lost
             self.do(Forget(side.origin, None, True, True))
             self.do(whole_turn(side.origin))
 
