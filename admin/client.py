@@ -161,6 +161,19 @@ class NodeClient:
         )
         return ResyncReport.from_reply(fields)
 
+    def archivable(self, before: str) -> Fields:
+        """Up to where events from before a time may leave; only the master tells."""
+        return self._ask(
+            "GET",
+            "/archive",
+            query={"before": before},
+            answer_within_s=_WALK_ANSWER_WITHIN_S,
+        )
+
+    def archive(self, body: JsonValue, *, reason: str) -> str:
+        """Let both nodes forget what is in a file; the id of the event that says so."""
+        return self._ask("POST", "/archive", body=(body,), reason=reason).text("id")
+
     def takeover(self) -> Takeover:
         """Whether nodes take over by themselves now."""
         return Takeover.from_reply(self._ask("GET", "/takeover"))

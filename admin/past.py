@@ -18,9 +18,10 @@ from admin.offline import MASTER, STANDBY, event_count
 from admin.past_replies import Blame, Change, Difference, Explanation, parts
 from admin.points import Point
 from eventstore import (
+    Memory,
     NoSuchPoint,
     Replayed,
-    Streams,
+    Source,
     Watch,
     diff,
     format_vector,
@@ -115,11 +116,13 @@ class PastOfNode:
 
 
 @attrs.frozen
-class PastOfRedis:
+class PastOfStreams:
     """Folds the events itself."""
 
-    _streams: Streams
+    _streams: Source
     _progress: Progress
+    _base: Callable[[], Memory] | None = None
+    """What archived events left that are in no file here."""
 
     def replay(self, point: Point, *, key: str | None, prefix: str | None) -> Found:
         found = self._replayed(point, key, prefix)
@@ -174,6 +177,7 @@ class PastOfRedis:
                 key=key,
                 prefix=prefix,
                 watch=watch,
+                base=self._base,
             )
 
     @contextlib.contextmanager

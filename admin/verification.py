@@ -23,6 +23,7 @@ from eventstore import (
     Witness,
     accusations,
     accused_by,
+    begin_verification,
     read_checkpoints,
     verify_on,
 )
@@ -101,7 +102,7 @@ class Offline:
             originals = {o: int(o != self.first_is_of) for o in ORIGINS}
         first = self.sources[0]
         total = event_count(first)
-        now = Verification.start(first.pair, len(self.sources), archives=archives)
+        now = begin_verification(self.sources, archives=archives)
         while not now.is_over:
             now = verify_on(
                 now,

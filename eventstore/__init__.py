@@ -4,10 +4,13 @@ This package knows nothing of links, takeover or HTTP, and which origin wins a c
 is an argument. Programs may read a pair's history with these names when no node is up.
 """
 
+from eventstore.archived import Archived, archived_of
+from eventstore.archiving import Archiving
+from eventstore.beginnings import missing_text
 from eventstore.blame import Blame, Changed
 from eventstore.bundle import Bundle
 from eventstore.bundle_check import CheckedChain, check_bundle
-from eventstore.bundle_format import Chain, Header, Held, Trailer
+from eventstore.bundle_format import SEGMENT, Chain, Header, Held, Trailer
 from eventstore.bundle_writer import write_bundle
 from eventstore.checkpoint import (
     CHECKPOINT_BYTES_MAX,
@@ -19,6 +22,7 @@ from eventstore.codec import FORMAT_VERSION, digest_of
 from eventstore.comparing import Accusation, Bad, Judged, stored_at
 from eventstore.configuration import FOLD_VERSION, Configuration, Entry, Folded, Loss
 from eventstore.errors import (
+    ArchiveRefused,
     DamagedBundle,
     DamagedEvent,
     EntryChanged,
@@ -59,6 +63,7 @@ from eventstore.explanation import Explanation
 from eventstore.export import (
     Export,
     KeepingSource,
+    chain_pages,
     closed_ends,
     export_events,
 )
@@ -83,7 +88,7 @@ from eventstore.licence import (
     read_licence,
     sign_licence,
 )
-from eventstore.memory import Head, Snapshot, Stored
+from eventstore.memory import Head, Memory, Snapshot, Stored
 from eventstore.parting import Leaving
 from eventstore.replay import (
     Difference,
@@ -119,8 +124,9 @@ from eventstore.telling import (
     told_place,
     told_standing,
 )
+from eventstore.trimming import beginning
 from eventstore.verified import Verification, VerifyReport, Witness
-from eventstore.verifying import verify, verify_on
+from eventstore.verifying import begin_verification, verify, verify_on
 from eventstore.version_vector import Order, compare, format_vector, parse_vector
 from eventstore.witnesses import accusations, accused_by
 
@@ -135,11 +141,15 @@ __all__ = [
     "LICENCES",
     "LICENCE_BYTES_MAX",
     "REASON_BYTES_MAX",
+    "SEGMENT",
     "START",
     "VALUE_BYTES_MAX",
     "Accusation",
     "Archive",
+    "ArchiveRefused",
+    "Archived",
     "ArchivedEvent",
+    "Archiving",
     "Bad",
     "Blame",
     "Bundle",
@@ -180,6 +190,7 @@ __all__ = [
     "Licence",
     "LicenceSignature",
     "Loss",
+    "Memory",
     "NoSuchConflict",
     "NoSuchEntry",
     "NoSuchPoint",
@@ -216,6 +227,10 @@ __all__ = [
     "WritesFrozen",
     "accusations",
     "accused_by",
+    "archived_of",
+    "begin_verification",
+    "beginning",
+    "chain_pages",
     "check_bundle",
     "check_key",
     "check_text",
@@ -230,6 +245,7 @@ __all__ = [
     "format_time",
     "format_vector",
     "least",
+    "missing_text",
     "parse_point",
     "parse_time",
     "parse_vector",

@@ -80,6 +80,19 @@ class ResyncRefused(EventStoreError):
         self.reasons = tuple(reasons)
 
 
+class ArchiveRefused(EventStoreError):
+    """Events must not leave the streams now; nothing was changed.
+
+    Attributes:
+        reasons: all of them, at least one.
+    """
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        assert reasons, "a refusal gives its reasons"
+        super().__init__("; ".join(reasons))
+        self.reasons = tuple(reasons)
+
+
 class UnsuitableStore(EventStoreError):
     """Redis answers, but its settings would lose data: read-only, evicting, no access."""
 

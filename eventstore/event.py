@@ -89,6 +89,7 @@ class Kind(StrEnum):
     LICENCES_RESTORED = "licences-restored"
     STREAM_RECOVERED = "stream-recovered"
     RESYNCHRONISED = "resynchronised"
+    HISTORY_ARCHIVED = "history-archived"
     LICENCE_INSTALLED = "licence-installed"
     LICENCE_REMOVED = "licence-removed"
 

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 import attrs
 
 from eventstore import codec
+from eventstore.beginnings import archived_heads
 from eventstore.bundle_check import walked_chain
 from eventstore.bundle_format import EXPORT, Chain, Header, Trailer
 from eventstore.bundle_writer import write_bundle
@@ -19,6 +20,7 @@ from eventstore.signing import PrivateKey
 from eventstore.source import Source
 from eventstore.streams import PAGE_EVENT_COUNT, Archive
 from eventstore.verification import Walked
+from eventstore.verified import ORIGINS
 
 _Name = TypeVar("_Name", bound=str)
 
@@ -87,10 +89,12 @@ def export_events(
         DamagedEvent: a stream is not one unbroken history up to there, or has an
             entry that is no event; nothing is left.
     """
+    begins = archived_heads(source, list(ends), prevailing=ORIGINS[0])
     streams = [
         Chain(
             origin=origin,
-            after=Head(START, codec.genesis(source.pair, origin)),
+            # What was archived is in other files.
+            after=begins.get(origin) or Head(START, codec.genesis(source.pair, origin)),
             until=until,
         )
         for origin, until in ends.items()

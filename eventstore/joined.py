@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from eventstore import codec
+from eventstore.archive_verification import Archived, HasArchives
 from eventstore.bundle import Bundle
 from eventstore.errors import DamagedBundle
 from eventstore.event import START, EventId, Origin
@@ -57,6 +58,23 @@ class Joined:
                 break
             found = file.last(origin)
         return found
+
+    def archives(self) -> Sequence[Archived]:
+        """What was replaced, in the live streams.
+
+        Raises: as the live streams.
+        """
+        live: object = self._live
+        return live.archives() if isinstance(live, HasArchives) else ()
+
+    def read_archive(self, archive: str, after: EventId, count: int) -> list[Stored]:
+        """At most `count` entries of an archive behind `after`, oldest first.
+
+        Raises: as the live streams.
+        """
+        live: object = self._live
+        assert isinstance(live, HasArchives), "it was listed"
+        return live.read_archive(archive, after, count)
 
     def _add(self, file: Bundle) -> None:
         if file.pair != self.pair:

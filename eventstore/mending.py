@@ -8,7 +8,7 @@ killed anywhere begins anew.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 
@@ -87,12 +87,20 @@ class Mending:
         origin: Origin,
         *,
         go_on: Callable[[], bool],
+        anchors: Mapping[Origin, Stored] | None = None,
+        first: Callable[[], bytes | None] = lambda: None,
     ) -> None:
+        """`anchors`: with what streams here are to begin that are empty, or were begun anew.
+
+        `first` tells the digest of event number 1 of the stream, if it is known.
+        """
         self._ours = ours
         self._theirs = theirs
         self._origin = origin
         self._go_on = go_on
         self._genesis = Head(START, codec.genesis(ours.pair, origin))
+        self._anchors = anchors or {}
+        self._first = first
 
     def mend(self, memory: Sequence[Stored], *, ms_min: int) -> Mended | None:
         """Bring back what is missing; None: nothing was.
@@ -107,10 +115,14 @@ class Mending:
         """
         before, is_prefix = self._end(), self._is_prefix()
         common, branch = before, list[Stored]()
-        if not is_prefix:
+        if self._origin in self._anchors:
+            common = head_of(self._anchors[self._origin])
+            branch = list(self._all_ours())[::-1]
+        elif not is_prefix:
             both, branch = fork(self._all_ours(), read_back(self._theirs, self._origin))
             common = self._genesis if both is None else head_of(both)
-        _, lost = fork(reversed(memory), self._all_ours())
+            self._check_reaches(both)
+        lost = self._lost(memory)
         written = [*branch, *lost]
         events = self._decoded(written)
         tail_end, known = self._look_for(known_digests(events), common)
@@ -121,7 +133,7 @@ class Mending:
         if is_prefix and not (rejoined.batch or rejoined.unreadable):
             return None
         behind = partial(self._behind, common, tail_end, rejoined.batch)
-        if branch or not self._extend(common, behind()):
+        if branch or self._anchors or not self._extend(common, behind()):
             self._replace(common, branch, behind())
         end = self._end().id
         return Mended(
@@ -134,6 +146,44 @@ class Mending:
             end,
         )
 
+    def _check_reaches(self, both: Stored | None) -> None:
+        if both is None and self._is_trimmed():
+            raise WrongCopy(
+                f"the peer's copy of stream {self._origin!r} has no event that is still kept "
+                "here: what it ended with was archived, or is not ours; put it aside there"
+            )
+
+    def _lost(self, memory: Sequence[Stored]) -> list[Stored]:
+        """What memory has behind the last event that it shares with our stream.
+
+        Raises:
+            StreamForked: it shares none, and some of it may have been archived since.
+        """
+        anchor = self._anchors.get(self._origin)
+        both, lost = fork(reversed(memory), self._all_ours())
+        if both is None and anchor is not None:
+            both, lost = fork(reversed(memory), iter([anchor]))
+        first = anchor or self._ours.first(self._origin)
+        if both is None and memory and first is not None and first[0].n > 1:
+            self._check_not_archived(memory[0], first)
+        return lost
+
+    def _check_not_archived(self, oldest: Stored, first: Stored) -> None:
+        if oldest[0].n > first[0].n:
+            return
+        # What was appended anew and archived has no earlier time than what it was.
+        may_be_anew = oldest[0].n == 1 and oldest[0].ms > first[0].ms
+        digest = self._first() if may_be_anew else None
+        if digest is None or codec.digest_of(oldest[1]) == digest:
+            raise StreamForked(
+                f"this process knows older events of stream {self._origin!r} than the Redis "
+                f"here keeps, and not its first one, {first[0]}: start this node again"
+            )
+
+    def _is_trimmed(self) -> bool:
+        first = self._ours.first(self._origin)
+        return first is not None and first[0].n > 1
+
     def put_back(self, memory: Sequence[Stored]) -> bool:
         """Make ours, a copy, what this process knew of it, whose newest part is `memory`.
 
@@ -144,7 +194,8 @@ class Mending:
             DamagedEvent: an entry there is no event.
         """
         both, branch = fork(self._all_ours(), reversed(memory))
-        if both is None and not (memory and memory[0][0].n == 1):
+        is_whole = memory and memory[0][0].n == 1 and not self._is_trimmed()
+        if both is None and not is_whole:
             return False
         common = self._genesis if both is None else head_of(both)
         rest = [stored for stored in memory if stored[0].n > common.id.n]
@@ -211,9 +262,13 @@ class Mending:
         branch: Sequence[Stored],
         behind: Iterable[Sequence[Stored]],
     ) -> None:
-        """Make the stream anew beside the old one, and put it in its place."""
+        """Make the stream anew beside the old one, and put it in its place.
+
+        With it come the first events of others that are empty, in the same step.
+        """
         ours, origin = self._ours, self._origin
-        ours.clear([origin])
+        others = {o: a for o, a in self._anchors.items() if o != origin}
+        ours.clear([origin, *others])
         end = self._copy(self._prefix(common), self._genesis, self._make)
         made = self._copy(behind, end, self._make).id
         after = START
@@ -221,7 +276,11 @@ class Mending:
             ours.make_archive(origin, after, page)
             after = page[-1][0]
         archive = self._archive_name(branch) if branch else ""
-        ours.swap([Swap(origin, self._end().id, made, after, archive)])
+        swaps = [Swap(origin, self._end().id, made, after, archive)]
+        for other, anchor in others.items():
+            ours.make(other, START, [anchor])
+            swaps.append(Swap(other, START, anchor[0], START, ""))
+        ours.swap(swaps)
 
     def _archive_name(self, branch: Sequence[Stored]) -> str:
         """By its content, so that making it again makes the same one."""
@@ -252,6 +311,9 @@ class Mending:
         self._ours.make(self._origin, after, page)
 
     def _prefix(self, common: Head) -> Iterator[Sequence[Stored]]:
+        if self._origin in self._anchors:
+            yield [self._anchors[self._origin]]
+            return
         for page in read_pages(self._ours, self._origin):
             kept = [stored for stored in page if stored[0] <= common.id]
             if kept:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import attrs
 
 from eventstore import codec
+from eventstore.beginnings import missing_text
 from eventstore.blame import Blame, blame
 from eventstore.codec import Unknown
 from eventstore.configuration import Configuration, Entry
@@ -28,7 +29,7 @@ from eventstore.errors import DamagedEvent, NoSuchPoint
 from eventstore.event import START, Event, EventId, Origin
 from eventstore.explanation import Contest, Explanation
 from eventstore.history import Filter, read_history, second_as_it_knew
-from eventstore.memory import Stored
+from eventstore.memory import Memory, Stored
 from eventstore.source import Source
 from eventstore.streams import PAGE_EVENT_COUNT
 from eventstore.version_vector import Vector, format_vector
@@ -72,13 +73,15 @@ def replay(
     key: str | None = None,
     prefix: str | None = None,
     watch: Watch | None = None,
+    base: Callable[[], Memory] | None = None,
 ) -> Replayed:
     """The entries as they were at `until`, of one key or prefix if given.
 
-    Reads all events up to there; holds the newest of each entry, as a node does.
+    Reads all events up to there; holds the newest of each entry, as a node does. Where events
+    were archived and are not in `source`, it begins with `base`, what these left.
 
     Raises:
-        NoSuchPoint: `until` is a vector and no cut.
+        NoSuchPoint: `until` is a vector and no cut, or before what is there.
         StoreUnavailable, DamagedEvent: the events could not be read.
     """
     configuration = Configuration(prevailing=prevailing)
@@ -88,7 +91,16 @@ def replay(
         if wanted.accepts(event):
             configuration.fold(event)
 
-    cut = _walk(_watched(source, watch), (prevailing, other), until, take)
+    origins, start = (prevailing, other), dict[Origin, EventId]()
+    if base is None:
+        _check_whole(source, origins)
+    elif missing_text(source, origins) is not None:
+        known = base()
+        start = {origin: head.id for origin, head in known.heads.items()}
+        for name, rivals in known.configuration.rivals().items():
+            if (key is None or name == key) and name.startswith(prefix or ""):
+                configuration.restore(name, rivals)
+    cut = _walk(_watched(source, watch), origins, until, take, start)
     return Replayed(cut, configuration)
 
 
@@ -116,6 +128,7 @@ def read_blame(
     Raises: as `replay`.
     """
     origins = prevailing, other
+    _check_whole(source, origins)
     source = _watched(source, watch)
     if until is not None:
         cut = _walk(source, origins, until, lambda _: None)
@@ -137,6 +150,7 @@ def read_explanation(
 
     Raises: as `replay`.
     """
+    _check_whole(source, (prevailing, other))
     contest = Contest(key, prevailing=prevailing)
     _walk(_watched(source, watch), (prevailing, other), until, contest.admit)
     return contest.explained()
@@ -147,11 +161,19 @@ def _walk(
     origins: Sequence[Origin],
     until: Until,
     take: Callable[[Event], object],
+    start: Vector | None = None,
 ) -> dict[Origin, EventId]:
-    """Give `take` all events up to `until`, each stream in its order; returns the cut."""
+    """Give `take` all events up to `until`, each stream in its order; returns the cut.
+
+    What is up to `start` was given already.
+    """
     is_given = isinstance(until, Mapping)
     reach = _reach(source, origins, until)
-    read = dict.fromkeys(origins, START)
+    read = dict.fromkeys(origins, START) | dict(start or {})
+    if any(reach[origin] < read[origin] for origin in origins):
+        raise NoSuchPoint(
+            f"that is before what is kept here: {missing_text(source, origins)}"
+        )
     while behind := [o for o in origins if read[o] < reach[o]]:
         for origin in behind:
             stored = _stored(source, origin, read[origin], reach[origin])
@@ -173,6 +195,12 @@ def _walk(
                     f"history knew {reach[origin]}: that stream lost events"
                 )
     return {origin: end for origin, end in read.items() if end != START}
+
+
+def _check_whole(source: Source, origins: Sequence[Origin]) -> None:
+    text = missing_text(source, origins)
+    if text is not None:
+        raise NoSuchPoint(text)
 
 
 def _not_closed(reach: Vector, event: Event, cause: Origin) -> NoSuchPoint:

@@ -23,6 +23,7 @@ from eventstore.errors import DamagedEvent, EventStoreError, StreamForked
 from eventstore.event import START, EventId, Origin
 from eventstore.store import EventStore
 from eventstore.streams import PAGE_EVENT_COUNT, Streams
+from eventstore.trimming import is_archived
 
 _log = logging.getLogger("netphone.replication")
 
@@ -138,6 +139,11 @@ class Replication:
         if head.id == START:
             return
         blob = self._source.at(self._peer, head.id)
+        if blob is None and is_archived(self._source, self._peer, head.id):
+            raise StreamForked(
+                f"the copy of stream {self._peer!r} here ended with {head.id}, and the peer has "
+                "archived what follows: recovery says what to do"
+            )
         if blob is None:
             raise StreamForked(
                 f"the peer's Redis lacks event {head.id} of stream {self._peer!r}, which "

@@ -23,6 +23,7 @@ from eventstore.memory import Head, Memory, Stored
 from eventstore.mending import pages, read_pages
 from eventstore.parting import Leaving, Parting, leaving_with, part
 from eventstore.streams import Streams, Swap
+from eventstore.trimming import anchor_of
 
 Watch = Callable[[int], bool]
 """Told after each page how many events were read; says whether to go on."""
@@ -77,8 +78,10 @@ class Resync:
 
         Raises:
             StoreUnavailable: a Redis did not answer, or there is a reason to stop.
+            ResyncRefused: one of them has archived what the other still keeps.
             DamagedEvent: a stream has what is no event.
         """
+        self._check_beginnings()
         own, copy = self._part(self._own), self._part(self._peer)
         return Leaving(
             own=own, copy=copy, discard=discard, is_forgotten=self._is_forgotten(known)
@@ -134,6 +137,20 @@ class Resync:
         self._check(0)
         self._ours.swap(swaps)
 
+    def _check_beginnings(self) -> None:
+        """What one side has archived, and the other not yet, cannot be compared."""
+        for origin in (self._own, self._peer):
+            here, there = (anchor_of(s, origin) for s in (self._ours, self._theirs))
+            if here != there:
+                raise ResyncRefused(
+                    [
+                        f"events of stream {origin!r} were archived and are kept still on "
+                        f"one side only (from {_from(here)} on here, {_from(there)} at the "
+                        "peer): both nodes trim first, while replication is on; an empty "
+                        "Redis needs no resync"
+                    ]
+                )
+
     def _part(self, origin: Origin) -> Parting:
         genesis = Head(START, codec.genesis(self._ours.pair, origin))
         return part(
@@ -162,18 +179,21 @@ class Resync:
     ) -> None:
         own_from = self._theirs if leaving.is_own_replaced else self._ours
         for origin, streams in ((self._peer, self._theirs), (self._own, own_from)):
+            end = START
             for page in read_pages(streams, origin):
                 self._check(len(page))
-                end = memory.heads[origin].id
+                new = [s for s in page if s[0] > memory.heads[origin].id]
                 try:
-                    events = memory.chained(origin, page)
+                    events = memory.chained(origin, new)
                 except (StreamForked, DamagedEvent) as error:
                     where = "here" if streams is self._ours else "at the peer"
                     raise ResyncRefused(
                         [f"stream {origin!r} in the Redis {where} is damaged: {error}"]
                     ) from error
                 put(origin, end, page)
-                memory.fold(origin, page, events)
+                end = page[-1][0]
+                if new:
+                    memory.fold(origin, new, events)
 
     def _check(self, count: int) -> None:
         self._read_count += count
@@ -181,6 +201,10 @@ class Resync:
             raise StoreRefused(
                 "the resync was given up, because it may not go on; nothing was changed"
             )
+
+
+def _from(anchor: Stored | None) -> str:
+    return "the first event" if anchor is None else str(anchor[0])
 
 
 def archive_name(origin: Origin, event_id: EventId) -> str:

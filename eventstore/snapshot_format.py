@@ -129,10 +129,13 @@ def image_of(
     pair: str,
     prevailing: Origin,
     check: Callable[[Mapping[Origin, Head]], None],
+    irreplaceable: bool = False,
 ) -> Image | None:
     """What memory was when the snapshot of these parts was made; None: there are none.
 
     `check` gets its heads before all else is read, and raises what speaks against them.
+    `irreplaceable`: what it was made of is not there to be folded again, so another version
+    that folds alike may have made it, which remembered other events that concern no entry.
 
     Raises:
         SnapshotUnfit: it was made by other rules or for another pair, or it is damaged.
@@ -141,7 +144,7 @@ def image_of(
     reader: _Reader | None = None
     for part in parts:
         if reader is None:
-            reader = _Reader(_content(part, "head"), pair, prevailing)
+            reader = _Reader(_content(part, "head"), pair, prevailing, irreplaceable)
             check(reader.heads)
         reader.take(part)
     return None if reader is None else reader.image()
@@ -150,10 +153,13 @@ def image_of(
 class _Reader:
     """Takes one part after the other."""
 
-    def __init__(self, head: Any, pair: str, prevailing: Origin) -> None:
+    def __init__(
+        self, head: Any, pair: str, prevailing: Origin, irreplaceable: bool
+    ) -> None:
+        self._irreplaceable = irreplaceable
         with _decoding():
             rules, of_pair, of_prevailing, heads, self._unknown_count = head
-            if rules != _RULES:
+            if rules != _RULES and not (irreplaceable and _folds_alike(rules)):
                 raise SnapshotUnfit("it was made by another version of this software")
             if (of_pair, of_prevailing) != (pair, prevailing):
                 found = f"{of_pair!r}, {of_prevailing!r}"
@@ -206,14 +212,24 @@ class _Reader:
         self._rivals[key] = rivals
 
     def _add_remembered(self, event: Event) -> None:
-        if not is_remembered(event):
+        if is_remembered(event):
+            self._remembered.append(event)
+        elif not self._irreplaceable:
             raise ValueError(f"event {event.id} is not remembered")
-        self._remembered.append(event)
 
     def image(self) -> Image:
         if not self._ended:
             raise SnapshotUnfit("its end is missing")
         return Image(self.heads, self._unknown_count, self._rivals, self._remembered)
+
+
+def _folds_alike(rules: Any) -> bool:
+    """Whether the entries are the same by these rules, and their events can be read."""
+    layout, fold, version, *_ = rules
+    return (layout, fold) == (
+        LAYOUT_VERSION,
+        FOLD_VERSION,
+    ) and version <= FORMAT_VERSION
 
 
 @contextmanager

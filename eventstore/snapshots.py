@@ -38,6 +38,8 @@ _log = logging.getLogger("netphone.snapshots")
 
 NEWEST: Final = "newest"
 """The name of the snapshot that a node starts with."""
+BASE: Final = "base"
+"""The one of all that was archived: what stands before the events that are kept."""
 
 GoOn = Callable[[], bool]
 
@@ -94,7 +96,13 @@ def load(
     memory = Memory(streams.pair, origins, prevailing=prevailing)
     parts = (part for _, part in _read(streams, name))
     try:
-        image = image_of(parts, pair=streams.pair, prevailing=prevailing, check=check)
+        image = image_of(
+            parts,
+            pair=streams.pair,
+            prevailing=prevailing,
+            check=check,
+            irreplaceable=name == BASE,
+        )
         if image is None:
             return None
         memory.restore(image)
@@ -106,6 +114,27 @@ def load(
         return None
     _log.info("snapshot %r spares the folding of %d events", name, image.event_count)
     return memory
+
+
+def heads_of(
+    streams: Streams, name: str, *, prevailing: Origin
+) -> Mapping[Origin, Head] | None:
+    """The heads of the snapshot `name`, if it is whole; None: there is none.
+
+    Raises:
+        SnapshotUnfit: it is damaged, or was made by other rules.
+        StoreUnavailable, DamagedEvent: it could not be read.
+    """
+    parts = (part for _, part in _read(streams, name))
+    pair = streams.pair
+    image = image_of(
+        parts,
+        pair=pair,
+        prevailing=prevailing,
+        check=lambda _: None,
+        irreplaceable=name == BASE,
+    )
+    return None if image is None else image.heads
 
 
 def _put(streams: Streams, name: str, parts: Iterable[Stored], go_on: GoOn) -> None:
@@ -152,7 +181,9 @@ def _bytes_of(streams: Streams, event: Event) -> bytes:
 
 def _check_head(streams: Streams, origin: Origin, head: Head) -> None:
     if head.id == START:
-        known = head.digest == codec.genesis(streams.pair, origin)
+        first = streams.first(origin)
+        begins = first is None or first[0].n == 1
+        known = begins and head.digest == codec.genesis(streams.pair, origin)
     else:
         blob = streams.at(origin, head.id)
         known = blob is not None and codec.digest_of(blob) == head.digest

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 import attrs
 
 from eventstore import codec, snapshots
+from eventstore.archived import Archived, newest_archived
 from eventstore.codec import Unknown
 from eventstore.configuration import Entry, Folded, Loss
 from eventstore.errors import (
@@ -54,6 +55,15 @@ from eventstore.parting import Leaving
 from eventstore.recovery import known_digests
 from eventstore.resync import Resync, Resynced, ResyncOrder, Watch, told_of
 from eventstore.streams import PAGE_EVENT_COUNT, Streams
+from eventstore.trimming import (
+    anchor_of,
+    beginning,
+    first_digest,
+    is_archived,
+    missing_anchors,
+    take_base,
+    trim,
+)
 
 _log = logging.getLogger("netphone.store")
 
@@ -103,7 +113,7 @@ class EventStore:
         self._on_folded = on_folded
         self._applied_within_s = applied_within_s
         self._prevailing = prevailing
-        self._known = self._new_memory()
+        self._known = Memory(streams.pair, self.origins, prevailing=self._prevailing)
         self._copy_end = self._known.heads[peer]
         """Where the copy ends in Redis: before our head only if Redis lost some of it."""
         self._archived_ms = 0
@@ -133,9 +143,18 @@ class EventStore:
         self._frozen_by: set[str] = set()
         self._snapshot = self._known.snapshot()
 
-    def _new_memory(self) -> Memory:
-        origins = self._own, self._peer
-        return Memory(self._streams.pair, origins, prevailing=self._prevailing)
+    @property
+    def origins(self) -> tuple[Origin, Origin]:
+        """The own one and the peer's."""
+        return self._own, self._peer
+
+    def _beginning(self) -> Memory:
+        """Memory before the first event in Redis that is to be folded.
+
+        Raises:
+            StoreUnavailable, DamagedEvent: as `beginning`.
+        """
+        return beginning(self._streams, self.origins, prevailing=self._prevailing)
 
     # Reading: memory only, but for `event`.
 
@@ -277,10 +296,9 @@ class EventStore:
             origins=(self._own, self._peer),
             prevailing=self._prevailing,
         )
-        if known is not None:
-            self._known = known
-            self._snapshot = known.snapshot()
-            self._covered_count = self._snapshot.event_count
+        self._known = known or self._beginning()
+        self._snapshot = self._known.snapshot()
+        self._covered_count = self._snapshot.event_count
 
     @property
     def unsaved_count(self) -> int:
@@ -314,6 +332,44 @@ class EventStore:
         with self._memory:
             if self._known is known:
                 self._covered_count = image.event_count
+
+    # Letting go of what was archived.
+
+    @property
+    def archived(self) -> Archived | None:
+        """What was archived last, as the history says; None: nothing ever was."""
+        ordered = self.recent(Kind.HISTORY_ARCHIVED, self._prevailing)
+        return newest_archived(ordered, self.origins)
+
+    def trim(self, *, go_on: Callable[[], bool]) -> bool:
+        """Let the streams in the own Redis begin with what was archived last.
+
+        False: they do, or not now: events are to be recovered first. Takes as long as folding
+        what leaves; changes go on meanwhile. Killed or cut off anywhere, it is done again.
+        `go_on` is asked between pages.
+
+        Raises:
+            StoreUnavailable: Redis did not answer, or `go_on` said no; nothing was lost.
+            StreamForked, DamagedEvent: what is to leave is not here as it was archived.
+        """
+        archived = self.archived
+        if archived is None or not self._recovering.acquire(blocking=False):
+            return False
+        try:
+            if self._broken or self._unmet or self.needs_recovery:
+                return False
+            done = trim(
+                self._streams,
+                archived,
+                self.origins,
+                prevailing=self._prevailing,
+                go_on=go_on,
+            )
+        finally:
+            self._recovering.release()
+        if done:
+            _log.info("the streams here begin with what %s ends with", archived.file)
+        return done
 
     # Writing to the own stream.
 
@@ -657,8 +713,9 @@ class EventStore:
             self._own, known, self._applied_within_s
         ):
             self._named = max(self._named, known)
-            self._hindrance = self._lost(f"the peer knows event {known} of it")
-            raise StreamForked(self._hindrance)
+            lost = self._lost(f"the peer knows event {known} of it")
+            self._hindrance = self._hindrance or lost
+            raise StreamForked(lost)
 
     def reload_copy(self) -> Head:
         """Look anew where the copy ends, after a lost answer or a loss; returns that.
@@ -758,7 +815,10 @@ class EventStore:
         blob = self._streams.at(self._own, claimed)
         if blob is not None and codec.digest_of(blob) == digest:
             return True
-        self._hindrance = self._lost(f"the peer holds event {claimed} of it")
+        if is_archived(self._streams, self._own, claimed):
+            return True  # It is the peer that lost events.
+        lost = self._lost(f"the peer holds event {claimed} of it")
+        self._hindrance = self._hindrance or lost
         return False
 
     def recover(self, source: Streams, *, go_on: Callable[[], bool]) -> None:
@@ -777,15 +837,67 @@ class EventStore:
                 self._record_recovery()
             # The peer is never waited for while changes wait for us.
             last = source.last(self._own)
-            if self._broken is None and self._finds_loss(last):
-                self._mend(Mending(self._streams, source, self._own, go_on=go_on), last)
+            if self._broken is None:
+                anchors = self._take_anchors(source, go_on)
+                if self._own in anchors or self._finds_loss(last):
+                    mending = Mending(
+                        self._streams,
+                        source,
+                        self._own,
+                        go_on=go_on,
+                        anchors=anchors,
+                        first=lambda: self._first_digest(source),
+                    )
+                    self._mend(mending, last)
             self._record_recovery()
+
+    def _take_anchors(
+        self, source: Streams, go_on: Callable[[], bool]
+    ) -> dict[Origin, Stored]:
+        """What the own stream, and an empty copy with it, must begin with.
+
+        The snapshot of what stands before is here when this returns. A copy that alone is
+        empty begins there already.
+        """
+        try:
+            anchors = missing_anchors(
+                self._streams, source, own=self._own, peer=self._peer
+            )
+        except StreamForked as error:
+            self._hindrance = str(error)
+            raise
+        if not anchors:
+            return {}
+        if self._own in anchors and self._hindrance is None:
+            self._hindrance = self._lost("the peer has archived events of it")
+        take_base(
+            self._streams, source, anchors, prevailing=self._prevailing, go_on=go_on
+        )
+        _log.warning(
+            "what the peer had archived before its events is taken over: %s",
+            ", ".join(f"{o} up to {stored[0]}" for o, stored in anchors.items()),
+        )
+        if self._own in anchors:
+            return anchors
+        with self._copying:
+            # If somebody was quicker, it is seen when the copy is looked at.
+            self._streams.append(self._peer, START, [anchors[self._peer]])
+        return {}
+
+    def _first_digest(self, source: Streams) -> bytes | None:
+        """The digest of event number 1 of the own stream, if either Redis says it."""
+        found = (
+            first_digest(streams, self._own) for streams in (source, self._streams)
+        )
+        return next((digest for digest in found if digest is not None), None)
 
     def _finds_loss(self, last: Stored | None) -> bool:
         """Whether something is missing here; `last` is the end of the peer's copy."""
         if self._hindrance is None:
             if last is None or self._streams.at(self._own, last[0]) == last[1]:
                 return False
+            if is_archived(self._streams, self._own, last[0]):
+                return False  # It is the peer that lost events, and says so.
             if codec.digest_of(last[1]) == self._wrong_end:
                 return False
             self._hindrance = self._lost(f"the peer holds event {last[0]} of it")
@@ -928,7 +1040,7 @@ class EventStore:
         leaving = resync.part(self._known.heads[self._peer], discard=discard)
         if leaving.against() or not with_entries:
             return leaving
-        return resync.look(leaving, self._known, self._new_memory())
+        return resync.look(leaving, self._known, self._beginning())
 
     def resync(self, source: Streams, order: ResyncOrder, *, watch: Watch) -> Resynced:
         """Replace the data here by those of the peer, whose Redis is `source`, in one step.
@@ -952,7 +1064,7 @@ class EventStore:
                 raise ResyncRefused(reasons)
             if left.is_nothing and not order.anyway:
                 return Resynced(left, None)
-            made = self._new_memory()
+            made = self._beginning()
             left = resync.make(left, self._known, made)
             ends = {origin: head.id for origin, head in made.heads.items()}
             event, batch = self._compose_resynchronised(left, order, made)
@@ -1037,7 +1149,7 @@ class EventStore:
         """Whether what memory ends with is in Redis."""
         head = self._known.heads[origin]
         if head.id == START:
-            return True
+            return anchor_of(self._streams, origin) is None
         blob = self._streams.at(origin, head.id)
         return blob is not None and codec.digest_of(blob) == head.digest
 
@@ -1047,9 +1159,10 @@ class EventStore:
             if self._holds_head(changed):
                 self._read_on(changed, announce=True)
                 return
-            known = self._new_memory()
-            for origin in (self._own, self._peer):
-                for page in read_pages(self._streams, origin):
+            known = self._beginning()
+            for origin in self.origins:
+                start = known.heads[origin].id
+                for page in read_pages(self._streams, origin, start):
                     known.fold(origin, page, known.chained(origin, page))
             # Redis may have lost more of the copy than memory did.
             rest = [

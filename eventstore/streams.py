@@ -6,6 +6,7 @@ Keys, each with the pair's name in braces, which keep a pair in one slot of a Re
     netphone:{PAIR}:archive:NAME       events that were replaced, as they were: a stream
     netphone:{PAIR}:archives           a hash: the name of each archive -> its newest id
     netphone:{PAIR}:snapshot:NAME      a snapshot: a stream of its parts (`snapshot_format`)
+    netphone:{PAIR}:first-digests      a hash: origin -> SHA-256 of its event 1, once archived
     netphone:{PAIR}:temporary:…        what is in the making; left-overs are removed at start
     netphone:{PAIR}:note:NAME          a small fact of this node that changes too often for events
 
@@ -19,7 +20,7 @@ send an append twice (pitfalls R1). RESP2 keeps one shape of replies (R6).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -99,6 +100,21 @@ redis.call('RENAME', KEYS[2], KEYS[1])
 return 'put'
 """
 
+# Removes all entries before the one named from each stream, if it is there with these bytes,
+# and the snapshot of what is then gone still ends with the id named. In all streams, or none.
+_TRIM: Final = """
+local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
+if not last[1] or last[1][1] ~= ARGV[1] then return 'snapshot' end
+for i = 2, #KEYS do
+  local at = redis.call('XRANGE', KEYS[i], ARGV[2 * i - 2], ARGV[2 * i - 2])
+  if not at[1] or at[1][2][2] ~= ARGV[2 * i - 1] then return KEYS[i] end
+end
+for i = 2, #KEYS do
+  redis.call('XTRIM', KEYS[i], 'MINID', '=', ARGV[2 * i - 2])
+end
+return 'trimmed'
+"""
+
 _Reply = TypeVar("_Reply")
 
 
@@ -163,6 +179,7 @@ class Streams:
         self._append = client.register_script(_APPEND)
         self._swap = client.register_script(_SWAP)
         self._put = client.register_script(_PUT)
+        self._trim = client.register_script(_TRIM)
 
     @property
     def pair(self) -> str:
@@ -223,6 +240,60 @@ class Streams:
         return _entries(
             self._call(lambda: self._client.xrevrange(key, first, "-", count))
         )
+
+    def first(self, origin: Origin) -> Stored | None:
+        """The oldest entry; None: there is none.
+
+        Where its number is above 1, all before it was archived and is not here any more.
+
+        Raises: as `read`.
+        """
+        found = self.read(origin, START, 1)
+        return found[0] if found else None
+
+    def trim(
+        self, first: Mapping[Origin, Stored], snapshot: str, snapshot_end: EventId
+    ) -> None:
+        """Let each stream begin with the entry given: what is before it is gone.
+
+        Done in all streams or none, in one step, and only while the snapshot ends with
+        `snapshot_end`: it has what the entries up to there left. Doing it again changes
+        nothing.
+
+        Raises:
+            StoreUnavailable: no answer, or an entry or the snapshot is not there.
+        """
+        keys, arguments = [self._snapshot(snapshot)], list[str | bytes]()
+        arguments.append(str(snapshot_end))
+        for origin, (event_id, blob) in first.items():
+            keys.append(self.key(origin))
+            arguments += (str(event_id), blob)
+        reply = cast(bytes, self._call(lambda: self._trim(keys=keys, args=arguments)))
+        if reply != b"trimmed":
+            raise StoreUnavailable(
+                f"{self._name}: {reply.decode()} is not what it was, and nothing was trimmed"
+            )
+
+    def first_digests(self) -> dict[Origin, bytes]:
+        """The digests of the first events of streams of which they were archived.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        found = cast(
+            dict[bytes, bytes],
+            self._call(lambda: self._client.hgetall(self._first_digests)),
+        )
+        return {Origin(o.decode("utf-8", "replace")): d for o, d in found.items()}
+
+    def keep_first_digests(self, digests: Mapping[Origin, bytes]) -> None:
+        """Remember these beside the streams; they never change.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        mapping: dict[Any, Any] = {str(o): digest for o, digest in digests.items()}
+        self._call(lambda: self._client.hset(self._first_digests, mapping=mapping))
 
     # Replacing a stream: everything in the making is not yet there for anybody.
 
@@ -354,6 +425,10 @@ class Streams:
 
     def _making_snapshot(self, name: str) -> str:
         return f"netphone:{{{self._pair}}}:temporary:snapshot:{name}"
+
+    @property
+    def _first_digests(self) -> str:
+        return f"netphone:{{{self._pair}}}:first-digests"
 
     @property
     def _archives(self) -> str:

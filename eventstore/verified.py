@@ -19,7 +19,7 @@ from eventstore.comparing import (
     Judged,
     judge,
 )
-from eventstore.event import JsonValue, Origin
+from eventstore.event import START, JsonValue, Origin
 from eventstore.memory import Head
 from eventstore.verification import Fault, Walked, check_count
 
@@ -80,15 +80,31 @@ class Verification:
 
     @classmethod
     def start(
-        cls, pair: str, copy_count: int, *, archives: bool = True
+        cls,
+        pair: str,
+        copy_count: int,
+        *,
+        archives: bool = True,
+        archived: Sequence[Mapping[Origin, Head | None]] = (),
     ) -> Verification:
-        """Nothing was looked at yet."""
+        """Nothing was looked at yet.
+
+        `archived` says of each copy with which event a stream begins there that has an
+        earlier one, up to which nothing is looked at; None: nobody archived what is missing.
+        """
         first, second = (
-            Compared(walked=[Walked.start(pair, origin)] * copy_count)
+            _begun(pair, origin, [found.get(origin, _WHOLE) for found in archived])
+            if archived
+            else Compared(walked=[Walked.start(pair, origin)] * copy_count)
             for origin in ORIGINS
         )
         archive = (FIRST, "", None) if archives else None
         return cls(compared=(first, second), archive=archive)
+
+    def archived_n(self, origin: Origin) -> int:
+        """How many events of the stream are archived, and were not looked at."""
+        compared = self.compared[ORIGINS.index(origin)]
+        return max(w.head.id.n - w.event_count for w in compared.walked)
 
     @property
     def copy_count(self) -> int:
@@ -191,6 +207,21 @@ class Verification:
             },
             bad_archive_count=self.bad_archive_count,
         )
+
+
+_WHOLE: Final = Head(START, b"")
+
+
+def _begun(pair: str, origin: Origin, begins: Sequence[Head | None]) -> Compared:
+    """Copies of a stream before the first event that is looked at, of each the same one."""
+    whole = Walked.start(pair, origin)
+    said = [head for head in begins if head is not None]
+    start = max(said, key=lambda head: head.id, default=_WHOLE)
+    if start.id == START:
+        return Compared(walked=[whole] * len(begins))
+    # What nobody archived is walked from the genesis, which finds that it is not there.
+    walked = [whole if head is None else Walked(head=start) for head in begins]
+    return Compared(walked=walked, is_alone=None in begins)
 
 
 def _check_copy(copy: Any, compared: Compared) -> None:

@@ -8,8 +8,11 @@ from typing import Final
 import attrs
 
 from eventstore.archive_verification import archive_on
+from eventstore.beginnings import archived_heads
 from eventstore.comparing import step
+from eventstore.errors import DamagedEvent
 from eventstore.event import Origin
+from eventstore.memory import Head
 from eventstore.source import Source
 from eventstore.verified import ORIGINS, Verification, VerifyReport, Witness
 from eventstore.witnesses import accusations, known_and_gone, shorter_originals
@@ -37,13 +40,33 @@ def verify(
         StoreUnavailable, UnsuitableStore: a Redis does not answer, or not us.
     """
     sources = [source] if other is None else [source, other]
-    progress = Verification.start(source.pair, len(sources), archives=archives)
+    progress = begin_verification(sources, archives=archives)
     while not progress.is_over:
         progress = verify_on(
             progress, sources, originals=originals or {}, remembered=remembered
         )
         watch(progress)
     return progress.report(source.pair, names)
+
+
+def begin_verification(sources: Sequence[Source], *, archives: bool) -> Verification:
+    """A verification of `sources` that has looked at nothing yet.
+
+    What their events say was archived is not looked at; what lacks without that is a fault.
+
+    Raises:
+        StoreUnavailable, UnsuitableStore: a Redis does not answer, or not us.
+    """
+    archived: list[Mapping[Origin, Head | None]] = []
+    for source in sources:
+        try:
+            found = archived_heads(source, ORIGINS, prevailing=ORIGINS[0])
+        except DamagedEvent:
+            found = {}  # The walk finds it, and says where.
+        archived.append(found)
+    return Verification.start(
+        sources[0].pair, len(sources), archives=archives, archived=archived
+    )
 
 
 def verify_on(

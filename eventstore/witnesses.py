@@ -36,6 +36,8 @@ def accused_by(
     wanted = witness.head.id
     if wanted == START:
         return []  # That a stream was empty says nothing of it now.
+    if wanted.n < progress.archived_n(witness.origin):
+        return []  # It is in a file.
     there = [digest == witness.head.digest for digest in digests]
     found = []
     for copy, digest in enumerate(digests):
@@ -67,6 +69,8 @@ def known_and_gone(
         for copy, walked in enumerate(compared.walked):
             if walked.named == START or there.walked[copy].fault is not None:
                 continue
+            if walked.named.n < progress.archived_n(foreign):
+                continue  # It is in a file.
             if stored_at(sources[copy], foreign, walked.named) is None:
                 what = (
                     f"event {walked.named_by} of stream {knowing!r} knew {walked.named}, "

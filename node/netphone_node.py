@@ -17,6 +17,7 @@ import attrs
 from eventstore import (
     FOLD_VERSION,
     FORMAT_VERSION,
+    Archived,
     ArchivedEvent,
     Blame,
     Change,
@@ -44,6 +45,7 @@ from eventstore import (
     Verification,
     VerifyReport,
     Watch,
+    beginning,
     connect,
     display_url,
     read_archived,
@@ -52,6 +54,7 @@ from eventstore import (
     read_history,
     replay,
 )
+from node.archiving import Archivable, ArchiveOrders
 from node.clock import Clock, SystemClock, iso_utc
 from node.config import NodeConfig
 from node.conflicts import Conflicts
@@ -79,6 +82,7 @@ from node.snapshotting import Snapshotting
 from node.status import Sources, status_of
 from node.switching import Switching, SwitchReport, When, active_role
 from node.takeover_pause import PAUSE_S_MAX
+from node.trimming import Trimming
 from node.verifying import StoredHeads, Verifying, VerifyPage
 from node.version import VERSION
 
@@ -137,6 +141,7 @@ class NetPhoneNode:
             on_folded=self._listeners.folded,
         )
         self._snapshotting = Snapshotting(self._store)
+        self._trimming = Trimming(self._store)
         self._licensing = Licensing(
             config,
             store=self._store,
@@ -200,6 +205,16 @@ class NetPhoneNode:
             hand_in=self._shells.bookkeeping.hand_in,
             warn=self._listeners.licences_warned,
         )
+        self._archive_orders = ArchiveOrders(
+            config.role,
+            store=self._store,
+            streams=self._streams,
+            source=self._replication.source,
+            enabled=lambda: self._shells.replication.current.enabled,
+            replicates=lambda: self._replicator.progress.connected,
+            view=lambda: self._runtime.view,
+            clock=self._clock,
+        )
         core = Core(
             config,
             identity=self._identity(),
@@ -244,6 +259,8 @@ class NetPhoneNode:
             self._open_stream()
             self._snapshotting.start()
             undo.callback(self._snapshotting.stop, _STOP_LIMIT_S)
+            self._trimming.start()
+            undo.callback(self._trimming.stop, _STOP_LIMIT_S)
             self._listeners.start()
             undo.callback(self._listeners.stop)
             self._shells.start()
@@ -721,11 +738,23 @@ class NetPhoneNode:
         how many events are read next; what it raises ends the walk.
 
         Raises:
-            NoSuchPoint: `until` is a vector that no node can have had.
+            NoSuchPoint: `until` is a vector that no node can have had, or before what is
+                kept: the archive files have that.
             StoreUnavailable, DamagedEvent: the events could not be read.
         """
         return replay(
-            self._streams, until, key=key, prefix=prefix, watch=watch, **_ORIGINS
+            self._streams,
+            until,
+            key=key,
+            prefix=prefix,
+            watch=watch,
+            base=lambda: beginning(
+                self._streams,
+                self._store.origins,
+                prevailing=_ORIGINS["prevailing"],
+            ),
+            prevailing=_ORIGINS["prevailing"],
+            other=_ORIGINS["other"],
         )
 
     def blame(
@@ -816,6 +845,35 @@ class NetPhoneNode:
         self._check_started()
         return self._resyncing.order(
             actor=actor, reason=reason, discard=discard, dry_run=dry_run
+        )
+
+    def archivable(self, before_ns: int) -> Archivable:
+        """Which events from before may leave for a file; only the master tells.
+
+        `before_ns` is in nanoseconds since 1970 and at least a minute ago. Walks through them.
+
+        Raises:
+            NotMaster, ArchiveRefused: every reason why nothing may leave now.
+            StoreUnavailable, DamagedEvent: Redis did not answer, or not with events.
+        """
+        self._check_started()
+        return self._archive_orders.find(before_ns)
+
+    def archive(
+        self, archived: Archived, before_ns: int, *, actor: str, reason: str = ""
+    ) -> Event:
+        """Let both nodes forget what is in a file, which must be whole and safe by now.
+
+        The event that this writes is durable when it returns; each node trims its Redis
+        soon after it has it. Only the master takes this order.
+
+        Raises:
+            NotMaster, ArchiveRefused: every reason why not; nothing was changed.
+            StoreUnavailable, DamagedEvent: Redis did not answer; the text says what is known.
+        """
+        self._check_started()
+        return self._archive_orders.order(
+            archived, before_ns, actor=actor, reason=reason
         )
 
     def pause_takeover(self, for_s: float, *, actor: str, reason: str = "") -> None:
@@ -952,5 +1010,6 @@ class NetPhoneNode:
             self._licensing.note_changes()
         self._shells.bookkeeping.retry()
         self._snapshotting.look()
+        self._trimming.look()
         # Redis may come back with other settings than it had at the start.
         self._durability = self._probe.check()

@@ -18,6 +18,7 @@ from eventstore import (
     Verification,
     VerifyReport,
     Witness,
+    begin_verification,
     digest_of,
     stored_at,
     verify_on,
@@ -103,9 +104,7 @@ class Verifying:
         if after is not None:
             compare = after.copy_count > 1
         with self._sources(compare, must=after is not None) as (sources, problem):
-            now = after or Verification.start(
-                self.pair, len(sources), archives=archives
-            )
+            now = after or begin_verification(sources, archives=archives)
             last = [self.streams.last(origin) for origin in ORIGINS]
             now = verify_on(
                 now,

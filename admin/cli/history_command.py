@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from typing import Annotated
 
 import typer
 
+from admin.cli.archive_options import ArchiveFiles, joined, note_what_is_missing
 from admin.cli.history_output import Format, written
 from admin.cli.offline_options import PairName, PasswordFile, RedisUrl, offline
 from admin.cli.output import Output
@@ -19,7 +20,7 @@ from admin.errors import UsageProblem
 from admin.fields import shortened
 from admin.history_told import shown_archived, shown_line
 from admin.node_source import NodeSource
-from admin.offline import MASTER, ORIGINS, STANDBY, as_told_to_operators, event_count
+from admin.offline import MASTER, ORIGINS, STANDBY, event_count
 from admin.replies import HistoryEvent
 from eventstore import (
     EventId,
@@ -81,6 +82,7 @@ def history(
     cloudevents: Annotated[
         bool, typer.Option("--cloudevents", help="Write CloudEvents 1.0, one a line.")
     ] = False,
+    archive: ArchiveFiles = None,
     redis: RedisUrl = None,
     pair: PairName = None,
     redis_password_file: PasswordFile = None,
@@ -104,8 +106,14 @@ def history(
     )
     _warn_of_unknown(kind or (), output)
     from_redis = offline(redis, pair, redis_password_file, may_be_empty=archived)
-    with from_redis or nullcontext() as streams, as_told_to_operators():
-        source: Source = streams or NodeSource(session.client())
+    if archived and archive:
+        raise UsageProblem("--archived shows what was replaced, which no --archive has")
+    with ExitStack() as stack:
+        streams = stack.enter_context(from_redis or nullcontext())
+        place: Source = streams or NodeSource(session.client())
+        source = stack.enter_context(joined(place, archive))
+        if not archived:
+            note_what_is_missing(source, output)
         if archived:
             found = _archived(streams or session.client(), wanted)
         else:

@@ -16,6 +16,7 @@ import httpx
 import typer
 
 from admin.cli import (
+    archive_command,
     audit_commands,
     conflicts_commands,
     entry_commands,
@@ -69,6 +70,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+archive_command.add_to(app)
 status_commands.add_to(app)
 switch_command.add_to(app)
 takeover_commands.add_to(app)

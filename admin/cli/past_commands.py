@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from admin.cli.archive_options import ArchiveFiles, joined
 from admin.cli.offline_options import PairName, PasswordFile, RedisUrl, offline
 from admin.cli.output import brief_value
 from admin.cli.progress import shown_progress
 from admin.cli.session import Session, session_of
 from admin.errors import UsageProblem
 from admin.json_text import JsonValue
-from admin.past import Past, PastOfNode, PastOfRedis
+from admin.node_source import NodeSource
+from admin.offline import MASTER, ORIGINS
+from admin.past import Past, PastOfNode, PastOfStreams
 from admin.past_replies import Blame, Change, Changed, Difference, Explanation
 from admin.points import parsed_point
-from eventstore import LICENCES, Watch
+from eventstore import LICENCES, Watch, beginning
 
 _REPLAY = ("key", "id", "origin", "actor", "time", "reason", "value")
 _DIFF = ("key", "change", "before", "after", "id", "actor", "time", "reason")
@@ -53,6 +57,7 @@ def replay(
     until: _Until = None,
     key: _OneKey = None,
     prefix: _Prefix = None,
+    archive: ArchiveFiles = None,
     redis: RedisUrl = None,
     pair: PairName = None,
     redis_password_file: PasswordFile = None,
@@ -64,7 +69,7 @@ def replay(
     """
     session = session_of(context)
     point = parsed_point("--until", until)
-    with _past(session, redis, pair, redis_password_file) as past:
+    with _past(session, redis, pair, redis_password_file, archive) as past:
         found = past.replay(point, key=key, prefix=prefix)
         session.output.note(f"as of {found.at or 'the beginning, before any event'}")
         if session.output.json:
@@ -91,6 +96,7 @@ def diff(
     ] = None,
     key: _OneKey = None,
     prefix: _Prefix = None,
+    archive: ArchiveFiles = None,
     redis: RedisUrl = None,
     pair: PairName = None,
     redis_password_file: PasswordFile = None,
@@ -101,7 +107,7 @@ def diff(
     """
     session = session_of(context)
     first, second = parsed_point("--from", from_), parsed_point("--to", to)
-    with _past(session, redis, pair, redis_password_file) as past:
+    with _past(session, redis, pair, redis_password_file, archive) as past:
         found = past.diff(first, second, key=key, prefix=prefix)
         if session.output.json:
             for difference in found:
@@ -121,6 +127,7 @@ def blame(
     limit: Annotated[
         int, typer.Option(min=1, max=_LIMIT_MAX, help="At most so many, the newest.")
     ] = _LIMIT_DEFAULT,
+    archive: ArchiveFiles = None,
     redis: RedisUrl = None,
     pair: PairName = None,
     redis_password_file: PasswordFile = None,
@@ -132,7 +139,7 @@ def blame(
     """
     session = session_of(context)
     point = parsed_point("--until", until)
-    with _past(session, redis, pair, redis_password_file) as past:
+    with _past(session, redis, pair, redis_password_file, archive) as past:
         found = past.blame(key, point, limit=limit)
     if session.output.json:
         session.output.record(dict(found.raw))
@@ -149,6 +156,7 @@ def explain(
     context: typer.Context,
     key: _Key,
     until: _Until = None,
+    archive: ArchiveFiles = None,
     redis: RedisUrl = None,
     pair: PairName = None,
     redis_password_file: PasswordFile = None,
@@ -156,7 +164,7 @@ def explain(
     """Show which changes compete for an entry, which one stands, and by what rule."""
     session = session_of(context)
     point = parsed_point("--until", until)
-    with _past(session, redis, pair, redis_password_file) as past:
+    with _past(session, redis, pair, redis_password_file, archive) as past:
         found = past.explain(key, point)
     if session.output.json:
         session.output.record(dict(found.raw))
@@ -168,7 +176,11 @@ def explain(
 
 @contextmanager
 def _past(
-    session: Session, redis: str | None, pair: str | None, password_file: Path | None
+    session: Session,
+    redis: str | None,
+    pair: str | None,
+    password_file: Path | None,
+    files: Sequence[Path] | None,
 ) -> Iterator[Past]:
     @contextmanager
     def progress(total: int | None) -> Iterator[Watch]:
@@ -177,12 +189,17 @@ def _past(
 
     streams = offline(redis, pair, password_file)
     if streams is None:
-        yield PastOfNode(session.client(), progress)
+        if not files:
+            yield PastOfNode(session.client(), progress)
+            return
+        with joined(NodeSource(session.client()), files) as source:
+            yield PastOfStreams(source, progress)
         return
     if session.node is not None:
         raise UsageProblem("--redis reads without a node: leave --node out")
-    with streams as opened:
-        yield PastOfRedis(opened, progress)
+    with streams as opened, joined(opened, files) as source:
+        base = partial(beginning, opened, ORIGINS, prevailing=MASTER)
+        yield PastOfStreams(source, progress, base)
 
 
 def _entry_row(key: str, change: Change) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Annotated, BinaryIO
 import typer
 
 from admin.checkpoint_files import append_line, opened_lines
+from admin.cli.archive_options import ArchiveFiles, joined
 from admin.cli.offline_options import PairName, PasswordFile, RedisUrl, offline
 from admin.cli.output import Output
 from admin.cli.progress import shown_progress
@@ -81,6 +82,7 @@ def verify(
         bool,
         typer.Option("--archives/--no-archives", help="Replaced events as well."),
     ] = True,
+    archive: ArchiveFiles = None,
 ) -> None:
     """Verify that nothing was changed, removed or put into the history.
 
@@ -92,6 +94,10 @@ def verify(
         raise UsageProblem("--other-redis-password-file goes with --other-redis URL")
     if redis is None and (other_redis is not None or redis_of is not None):
         raise UsageProblem("--other-redis and --redis-of go with --redis URL")
+    if archive and redis is None:
+        raise UsageProblem(
+            "--archive FILE goes with --redis URL: a node reads no files"
+        )
     if redis_of not in (None, *ORIGINS):
         raise UsageProblem(
             f"--redis-of is {shortened(redis_of)!r}; it is {' or '.join(ORIGINS)}"
@@ -105,16 +111,19 @@ def verify(
         else:
             assert redis is not None
             assert pair is not None
-            sources, names = [stack.enter_context(first)], [_name(redis)]
+            places, names = [first], [_name(redis)]
             if other_redis is not None:
-                second = opened(
-                    other_redis, pair, other_redis_password_file, may_be_empty=True
+                places.append(
+                    opened(
+                        other_redis, pair, other_redis_password_file, may_be_empty=True
+                    )
                 )
-                sources.append(stack.enter_context(second))
                 names.append(_name(other_redis))
+            found_places = [stack.enter_context(place) for place in places]
             if checkpoints is None:
                 # With checkpoints an empty Redis is a finding: it lacks what they name.
-                refuse_empty(sources)
+                refuse_empty(found_places)
+            sources = [stack.enter_context(joined(p, archive)) for p in found_places]
             of = None if redis_of is None else Origin(redis_of)
             verifier = Offline(sources, names, of)
         started_ns = session.world.now_ns()
@@ -212,11 +221,13 @@ def _show(output: Output, found: Verified, took_s: float) -> None:
 
 
 def _stream_line(stream: Judged) -> str:
+    head = max(stream.heads.values(), key=lambda head: head.id.n)
+    archived_count = head.id.n - stream.event_count if stream.is_whole else 0
+    archived = f", behind {archived_count} archived ones" if archived_count else ""
     later = f", {stream.later_count} of a later format" if stream.later_count else ""
     state = "whole" if stream.is_whole else "BAD"
-    head = max(stream.heads.values(), key=lambda head: head.id.n)
     return (
-        f"{stream.origin}: {stream.event_count} events{later}, {state}, up to {head.id} "
+        f"{stream.origin}: {stream.event_count} events{archived}{later}, {state}, up to {head.id} "
         f"(digest {head.digest.hex()[:16]}…)"
     )
 

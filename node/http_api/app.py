@@ -4,6 +4,7 @@ from fastapi import Depends, FastAPI, Security
 from fastapi.security import HTTPBearer
 
 from node.config import NodeConfig
+from node.http_api.archive import archive
 from node.http_api.authorisation import Gate, Tokens
 from node.http_api.conflicts import conflicts
 from node.http_api.entries import entries
@@ -53,6 +54,7 @@ def create_app(node: ServedNode, config: NodeConfig, limits: Limits) -> FastAPI:
     app.include_router(events(node, lanes), dependencies=closed)
     app.include_router(verify(node, lanes), dependencies=closed)
     app.include_router(conflicts(node, lanes), dependencies=closed)
+    app.include_router(archive(node, lanes), dependencies=closed)
     app.include_router(licences(node, lanes), dependencies=closed)
     app.include_router(past(node, lanes), dependencies=closed)
     for error in FORESEEN:

@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from eventstore import (
+    ArchiveRefused,
     EntryChanged,
     EventStoreError,
     InvalidEntry,
@@ -142,7 +143,7 @@ def of_error(error: Exception) -> Refusal:
             return Refusal(409, "entry-changed", text, id=error.current)
         case WritesFrozen():
             return Refusal(503, "writes-frozen", text)
-        case ResyncRefused():
+        case ResyncRefused() | ArchiveRefused():
             return Refusal(409, "refused", text, reasons=list(error.reasons))
         case EventStoreError():  # For a client, all others come to "not now".
             return Refusal(503, "store-unavailable", text)

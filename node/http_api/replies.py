@@ -257,6 +257,31 @@ class ResyncOrder(Order):
     dry_run: bool = Field(False, description="Only show what would leave.")
 
 
+class ArchivePlace(BaseModel):
+    """An event of a stream."""
+
+    id: Id
+    digest: str = Field(description="SHA-256, hexadecimal.")
+
+
+class ArchivableReply(BaseModel):
+    """Which events may leave: those behind `after`, up to `until`."""
+
+    after: dict[OriginName, ArchivePlace]
+    until: dict[OriginName, ArchivePlace]
+
+
+class ArchiveOrder(Order):
+    """An order to forget what is in a file."""
+
+    before: str = Field(description="The time that was asked for.")
+    file: str = Field(description="The name of the file, for the history.")
+    sha256: str = Field(description="Of the file, hexadecimal.")
+    streams: dict[str, dict[str, str]] = Field(
+        description='Up to where: `{ORIGIN: {"id", "digest"}}`.'
+    )
+
+
 class TakeoverOrder(Order):
     """An order to pause automatic takeover on both nodes, or to resume it."""
 

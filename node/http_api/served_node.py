@@ -6,11 +6,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Literal, Protocol
 
 from eventstore import (
+    Archived,
     ArchivedEvent,
     Change,
     Entry,
     Event,
     EventId,
+    Head,
     JsonValue,
     KeepingSource,
     Leaving,
@@ -72,6 +74,18 @@ class ResyncReport(Protocol):
     @property
     def duration_s(self) -> float:
         """From the order to the outcome, in seconds."""
+
+
+class Archivable(Protocol):
+    """Which events may leave the streams."""
+
+    @property
+    def after(self) -> Mapping[Origin, Head]:
+        """The last one of each stream that is archived already."""
+
+    @property
+    def until(self) -> Mapping[Origin, Head]:
+        """The last one of each stream that may be."""
 
 
 class ServedNode(ServedPast, Protocol):
@@ -290,6 +304,22 @@ class ServedNode(ServedPast, Protocol):
 
         Raises:
             ResyncRefused, ResyncRolledBack, StoreUnavailable.
+        """
+
+    def archivable(self, before_ns: int) -> Archivable:
+        """Which events from before may leave for a file.
+
+        Raises:
+            NotMaster, ArchiveRefused, StoreUnavailable, DamagedEvent.
+        """
+
+    def archive(
+        self, archived: Archived, before_ns: int, *, actor: str, reason: str = ""
+    ) -> Event:
+        """Let both nodes forget what is in a file.
+
+        Raises:
+            NotMaster, ArchiveRefused, StoreUnavailable, DamagedEvent.
         """
 
     def pause_takeover(self, for_s: float, *, actor: str, reason: str = "") -> None:

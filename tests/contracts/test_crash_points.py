@@ -23,6 +23,7 @@ from eventstore import (
     Delete,
     EntryChanged,
     EventId,
+    EventStore,
     Export,
     Filter,
     JsonValue,
@@ -32,6 +33,7 @@ from eventstore import (
     Replication,
     ResyncOrder,
     StoreUnavailable,
+    Streams,
     check_bundle,
     closed_cut,
     closed_ends,
@@ -44,9 +46,11 @@ from eventstore import (
     replication,
     streams,
 )
+from eventstore.trimming import anchor_of
 from tests.contracts.conftest import Connect
 from tests.contracts.convergence import check, events, exchange, written
 from tests.contracts.nodes import Clock, Node
+from tests.support.archive_files import Files, archive
 from tests.support.crash_points import (
     Fault,
     Killed,
@@ -64,7 +68,7 @@ class World:
     def __init__(self, connect_to: Connect, fault: Fault) -> None:
         for place in (0, 1):
             connect_to(place).flushdb()
-        clock = Clock()
+        clock = self.clock = Clock()
         self.life = Life(fault)
         self.master = Node(lambda: connect_to(0), MASTER, clock, self.life.streams)
         self.standby = Node(lambda: connect_to(1), STANDBY, clock)
@@ -75,6 +79,7 @@ class World:
             lambda: connect_to(1), STANDBY, clock, self.life.streams
         ).streams
         """The standby's Redis, as the master's process reaches it."""
+        self.files = Files()
         self._tried: dict[str, int] = {}
         exchange(self.master, self.standby)
 
@@ -120,8 +125,11 @@ class World:
     def check(self) -> None:
         self.recover()
         self.master.store.reload_copy()
-        check(self.master, self.standby, self.acknowledged)
-        stored = [event.reason for event in events(self.standby, MASTER)]
+        for node in (self.master, self.standby):
+            node.store.trim(go_on=lambda: True)
+        check(self.master, self.standby, self.acknowledged, self.files)
+        found = events(self.standby, MASTER, self.files)
+        stored = [event.reason for event in found]
         for reason, count in self._tried.items():
             assert stored.count(reason) in (0, count), "all of it once, or nothing"
 
@@ -338,6 +346,91 @@ def keep_foreign_bytes(world: World) -> None:
     world.write(Put("users/a", 1))
 
 
+@attrs.frozen
+class Peer:
+    """The standby, as the master reaches it."""
+
+    store: EventStore
+    streams: Streams
+
+
+def archive_all(world: World) -> None:
+    """What is older than now, and was not archived yet, may leave the master's Redis."""
+    exchange(world.master, world.standby)
+    ordered = archive(
+        world.files,
+        world.master.store,
+        world.master.streams,
+        Peer(world.standby.store, world.source),
+        (world.clock.ms + 1000) * 1_000_000,
+    )
+    exchange(world.master, world.standby)
+    assert ordered is None or ordered.kind == Kind.HISTORY_ARCHIVED
+
+
+def write_and_archive(world: World) -> None:
+    world.write(Put("users/a", 1), Put("users/c", 1))
+    archive_all(world)
+
+
+def trim(world: World) -> None:
+    world.master.store.trim(go_on=lambda: True)
+    anchors = [anchor_of(world.master.streams, origin) for origin in ORIGINS]
+    assert any(anchors)
+
+
+def trim_both(world: World) -> None:
+    write_and_archive(world)
+    for node in (world.master, world.standby):
+        assert node.store.trim(go_on=lambda: True)
+    world.write(Put("users/d", 1))
+    exchange(world.master, world.standby)
+
+
+def trim_again(world: World) -> None:
+    trim_both(world)
+    write_and_archive(world)
+
+
+def empty_what_was_trimmed(world: World) -> None:
+    """The process lives on, and its Redis is empty; memory begins behind what was archived."""
+    trim_both(world)
+    world.master.streams.clear_snapshot("newest")
+    world.master.restart()
+    world.master.client.flushdb()
+
+
+def begin_anew(world: World) -> None:
+    """The master starts with an empty Redis, and writes before it reaches the standby."""
+    trim_both(world)
+    world.clock.ms += 1000
+    world.master.client.flushdb()
+    world.master.restart()
+    world.write(Put("users/a", "mine"))
+
+
+def lose_a_copy(world: World) -> None:
+    """The standby has trimmed, the master not yet, and lost its copy of the other stream."""
+    world.acknowledged.append(world.standby.put("users/e", 1))
+    write_and_archive(world)
+    world.standby.store.trim(go_on=lambda: True)
+    world.master.client.delete(world.master.streams.key(STANDBY))
+    world.master.restart()
+
+
+def begin_anew_with_a_snapshot(world: World) -> None:
+    """Of a start that knew nothing of the standby."""
+    world.master.client.flushdb()
+    world.master.restart()
+    world.write(Put("users/a", "mine"))
+    world.master.write_snapshot()
+
+
+def fill(world: World) -> None:
+    world.recover()
+    world.replicate()
+
+
 SCENARIOS = {
     "append one": Scenario(lambda world: world.write(Put("users/a", 1))),
     "append a batch": Scenario(append_a_batch),
@@ -361,6 +454,14 @@ SCENARIOS = {
     "write a snapshot, one answer lost": Scenario(write_a_snapshot_without_answer),
     "start with a snapshot": Scenario(start, keep_foreign_bytes),
     "read": Scenario(read, recover_a_branch),
+    "start anew with a snapshot": Scenario(start, begin_anew_with_a_snapshot),
+    "order to archive": Scenario(write_and_archive),
+    "trim": Scenario(trim, write_and_archive),
+    "trim again": Scenario(trim, trim_again),
+    "start with trimmed streams": Scenario(start, trim_both),
+    "fill an empty Redis": Scenario(fill, empty_what_was_trimmed),
+    "fill one that was begun anew": Scenario(fill, begin_anew),
+    "fill an empty copy": Scenario(fill, lose_a_copy),
     "look back": Scenario(look_back, recover_a_branch),
     "note": Scenario(note),
     "export": Scenario(export, recover_a_branch),
@@ -445,12 +546,12 @@ def test_no_call_to_redis_goes_past_the_counted_ones() -> None:
         for found in ast.walk(body)
         if isinstance(found, ast.Attribute)
         and ast.unparse(found).startswith(
-            ("self._client.", "self._append", "self._swap", "self._put")
+            ("self._client.", "self._append", "self._swap", "self._put", "self._trim")
         )
         and id(found) not in counted
     }
     assert past == {
         "self._client.close",
-        "self._append", "self._swap", "self._put",  # As they are made, in `__init__`.
+        "self._append", "self._swap", "self._put", "self._trim",  # As they are made, in `__init__`.
         "self._append_to",
     }  # fmt: skip

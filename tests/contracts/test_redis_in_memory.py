@@ -57,6 +57,13 @@ class Caller:
             lambda: streams.put_snapshot(NAME, last=self._id(), made=self._id()),
             lambda: streams.put_snapshot(NAME, last=START, made=START),
             lambda: streams.snapshot_end(NAME),
+            self._trim,
+            lambda: streams.trim({}, NAME, self._id()),
+            lambda: streams.first(self._origin()),
+            lambda: streams.keep_first_digests(
+                {self._origin(): self._rng.randbytes(2)}
+            ),
+            streams.first_digests,
             lambda: streams.snapshot_parts(NAME, self._id(), self._count()),
             lambda: streams.clear_snapshot(NAME),
             self._put_snapshot,
@@ -89,6 +96,14 @@ class Caller:
         last = self._streams.last(origin)
         end = START if last is None else last[0]
         return end, [(EventId(end.ms + 1, end.n + 1), b"next")]
+
+    def _trim(self) -> object:
+        """To an entry that is there, if the snapshot is; or to none."""
+        origin, streams = self._origin(), self._streams
+        kept = streams.read(origin, START, 9)
+        first = self._rng.choice([*kept, (self._id(), b"other")])
+        streams.trim({origin: first}, NAME, streams.snapshot_end(NAME))
+        return streams.read(origin, START, 9)
 
     def _replace(self) -> None:
         """Make a stream and its archive, and swap them as it should be done."""

@@ -4,7 +4,7 @@ with everything that either server still had, once, and agree.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import attrs
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from eventstore import (
     Change,
+    DamagedEvent,
     Delete,
     Event,
     EventStoreError,
@@ -27,9 +28,11 @@ from eventstore import (
     StoreUnavailable,
     StreamForked,
 )
+from eventstore.errors import ArchiveRefused
 from tests.contracts.convergence import check, events, written
 from tests.contracts.nodes import Clock, Node
 from tests.properties.pairs import any_origin, keys
+from tests.support.archive_files import Files, archive
 from tests.support.crash_points import Fault, Killed, Life
 from tests.support.histories import MASTER, ORIGINS, PAIR, STANDBY, other
 
@@ -79,7 +82,24 @@ class Look:
     origin: Origin
 
 
-Action = Write | Turn | Forget | Restart | Look
+@attrs.frozen
+class Archive:
+    """The master lets both forget what was written before, by whatever clock."""
+
+    ms: int
+    origin: Origin = MASTER
+
+
+@attrs.frozen
+class Trim:
+    """Let go of what was archived; maybe die at a call."""
+
+    origin: Origin
+    fault: Fault
+    fault_at: int | None
+
+
+Action = Write | Turn | Forget | Restart | Look | Archive | Trim
 
 changes = st.builds(Put, keys, st.integers(0, 5)) | st.builds(Delete, keys)
 
@@ -101,11 +121,29 @@ turns = st.builds(
     Turn, any_origin, st.integers(1, 4), st.sampled_from(Fault), st.integers(1, 30)
 )
 losses = st.builds(
-    Forget, any_origin, st.none() | st.integers(1, 6), st.booleans(), st.booleans()
+    Forget, any_origin, st.none() | st.integers(1, 12), st.booleans(), st.booleans()
 )
 restarts = st.builds(Restart, any_origin, st.booleans())
 looks = st.builds(Look, any_origin)
-anything = st.one_of(writes, quiet_turns, turns, losses, restarts, looks)
+archives = st.builds(Archive, st.integers(1, 10))
+trims = st.builds(
+    Trim, any_origin, st.sampled_from(Fault), st.none() | st.integers(1, 20)
+)
+anything = st.one_of(
+    writes, quiet_turns, turns, losses, restarts, looks, archives, trims
+)
+
+
+@st.composite
+def archivings(draw: st.DrawFn) -> list[Action]:
+    """Both have the same; then something is archived, and at once, or later, let go of."""
+    story: list[Action] = [whole_turn(MASTER), whole_turn(STANDBY)]
+    story.append(draw(archives))
+    if draw(st.booleans()):
+        story.append(whole_turn(STANDBY))
+        whole = [Trim(o, Fault.DIES_BEFORE, None) for o in ORIGINS]
+        story += draw(st.lists(st.sampled_from(whole), max_size=2))
+    return story + draw(st.lists(trims, max_size=2))
 
 
 @st.composite
@@ -117,6 +155,10 @@ def stories(draw: st.DrawFn) -> list[Action]:
     story: list[Action] = draw(st.lists(writes | quiet_turns, min_size=4, max_size=12))
     for _ in range(draw(st.integers(1, 2))):
         lost = draw(losses)
+        if draw(st.booleans()):
+            story += draw(archivings()) + draw(
+                st.lists(writes | quiet_turns, max_size=3)
+            )
         if draw(st.booleans()):
             story.append(whole_turn(other(lost.origin)))
         story.append(lost)
@@ -160,6 +202,8 @@ class Side:
         self._start_count = 0
         self.was_put_back = False
         """Whether Redis became an older one under a process that lived on."""
+        self.has_lost = False
+        """Whether Redis became an older or an empty one at any time."""
         self.steps = self._new_steps()
         self.remember()
 
@@ -214,6 +258,21 @@ class Side:
             self.steps.pause(str(error))
         life.fault_at = life.page_count_max = None
 
+    def trim(self, trim: Trim) -> None:
+        life = self.life
+        life.fault, life.fault_at = trim.fault, None
+        if trim.fault_at is not None:
+            life.fault_at = life.call_count + trim.fault_at
+        try:
+            event_seen(f"trimmed: {self.node.store.trim(go_on=lambda: True)}")
+        except Killed:
+            self.restart(peer_is_there=False)
+        except StreamForked:
+            event_seen("nothing to trim there")
+        except StoreUnavailable:
+            pass
+        life.fault_at = None
+
     def look(self, peer: Side) -> None:
         head = peer.node.store.snapshot.heads[self.origin]
         with suppress(StoreUnavailable):
@@ -237,6 +296,9 @@ class Pair:
             for origin in ORIGINS
         }
         self._must_stay: list[Event] = []
+        self.files = Files()
+        self._has_lost = False
+        """Whether an event was in neither Redis any more."""
 
     def do(self, action: Action) -> None:
         side = self.sides[action.origin]
@@ -258,8 +320,12 @@ class Pair:
             case Turn():
                 side.turn(action)
             case Forget(_, back, process_dies, connections_end):
+                before = self._still(lambda event: event.digest)
                 side.forget(back)
+                after = self._still(lambda event: event.digest)
+                self._has_lost |= not before <= after
                 side.was_put_back |= not process_dies and back is not None
+                side.has_lost = True
                 self._forgotten()
                 for one in (side, peer) if connections_end else ():
                     one.steps.pause("the connection was lost")
@@ -273,14 +339,31 @@ class Pair:
                 side.restart(peer_is_there=peer_is_there)
             case Look():
                 side.look(peer)
+            case Archive(ms):
+                self._archive(ms, side, peer)
+            case Trim():
+                side.trim(action)
 
-    def _forgotten(self) -> None:
-        still = {
-            written(event)
+    def _archive(self, ms: int, side: Side, peer: Side) -> None:
+        if peer.node.store.hindrance is not None:
+            return
+        node = side.node
+        with suppress(ArchiveRefused, StoreUnavailable, DamagedEvent):
+            ordered = archive(
+                self.files, node.store, node.streams, peer.node, ms * 1_000_000
+            )
+            event_seen(f"archived: {ordered is not None}")
+
+    def _still(self, named: Callable[[Event], bytes] = written) -> set[bytes]:
+        return {
+            named(event)
             for side in self.sides.values()
             for origin in ORIGINS
-            for event in events(side.node, origin)
+            for event in events(side.node, origin, self.files)
         }
+
+    def _forgotten(self) -> None:
+        still = self._still()
         self._must_stay = [e for e in self._must_stay if e.digest in still]
 
     def settle(self) -> None:
@@ -289,14 +372,26 @@ class Pair:
             for origin in ORIGINS:
                 self.do(Look(origin))
                 self.do(whole_turn(origin))
+            for side in self.sides.values():
+                self._empty_if_told(side)
+                self.do(Trim(side.origin, Fault.DIES_BEFORE, None))
         for side in self.sides.values():
             assert side.steps.progress.problem is None, side.steps.progress
             assert side.node.store.hindrance is None
 
+    def _empty_if_told(self, side: Side) -> None:
+        """As an operator whom the node tells to."""
+        if "empty its Redis" in (side.node.store.hindrance or ""):
+            event_seen("emptied, because it was older than what is archived")
+            assert side.has_lost
+            self.do(Forget(side.origin, None, True, True))
+            self.do(whole_turn(side.origin))
+
     def check(self) -> None:
         self.settle()
         master, standby = (self.sides[origin].node for origin in (MASTER, STANDBY))
-        check(master, standby, self._must_stay)
+        is_whole = None if self._has_lost else True
+        check(master, standby, self._must_stay, self.files, is_whole=is_whole)
 
 
 @settings(max_examples=150)

@@ -71,6 +71,7 @@ class Faults:
             Fault("Redis rolled back", self._redis_rolled_back, 2.0),
             Fault("rolled back, unknown to all", self._rolled_back_unknown, 2.0),
             Fault("power cut", self._power_cut),
+            Fault("archived", self._archive, 3.0),
         ]
 
     def start(self) -> None:
@@ -388,6 +389,12 @@ class Faults:
         node = self._running()
         if node is not None:
             set_replication(node, enabled)
+
+    def _archive(self) -> None:
+        """An operator archives up to any event, by its id's time."""
+        events = self._world.events(Role.MASTER)
+        if events:
+            self._world.archive((self._rng.choice(events).id.ms + 1) * 1_000_000)
 
     def _order_now_and_then(self) -> None:
         if self._going_on:

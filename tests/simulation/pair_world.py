@@ -8,9 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from random import Random
+from typing import cast
 
-from eventstore import Event, Origin, codec
-from eventstore.memory import Stored
+from redis import Redis
+
+from eventstore import START, Event, EventId, EventStoreError, Origin, Streams, codec
+from eventstore.archived import Archived
+from eventstore.archiving import Archiving
+from eventstore.memory import Head, Stored
 from node.roles import Role, State
 from node.situation import ChangeState
 from tests.simulation.failing_redis import SimulatedRedis, stored
@@ -18,6 +23,8 @@ from tests.simulation.ledger import Identity, Ledger, identities
 from tests.simulation.redis_in_memory import Content, Entries
 from tests.simulation.stored_node import RESTART_S, StoredNode
 from tests.simulation.world import World, config_of
+from tests.support.archive_files import Files
+from tests.support.histories import PAIR
 
 ORIGINS = tuple(Origin(role.value) for role in Role)
 
@@ -50,12 +57,17 @@ class PairWorld(World):
         for role in Role:
             self.redis[role].on_grown = partial(self._wake, role.other)
             self.redis[role].memory.on_replaced = self._check_archived
+            self.redis[role].memory.on_trimmed = partial(self._check_filed, role)
         self.disturbances = 0
         """Faults that go on at this moment."""
         self.calm_since_s = 0.0
         self.acknowledged: dict[Role, list[Identity]] = {role: [] for role in Role}
         """The changes that each node acknowledged."""
         self.ledger = Ledger()
+        self.files = Files()
+        """What an operator archived."""
+        self.lost_data: set[Role] = set()
+        """Whose Redis was emptied, or put back to another file."""
         self._both_active = False
 
     def note(self, text: str) -> None:
@@ -115,6 +127,7 @@ class PairWorld(World):
         if node.killed:
             return
         self.counts["process ended by itself"] += 1
+        node.why_ended = why
         self.note(f"{node.role}: process {node.instance} ends: {why}")
         self._ended(node)
         self.later(RESTART_S, lambda: self.launch_if_gone(node))
@@ -123,6 +136,50 @@ class PairWorld(World):
         """Start `node` again, if nobody has."""
         if node.dead and self.nodes[node.role] is node:
             self.launch(node.role)
+
+    # The operator.
+
+    def archive(self, before_ns: int) -> None:
+        """Archive what was written before, as `admin archive` does at the master."""
+        node = self.nodes[Role.MASTER]
+        if not node.dead:
+            node.submit(lambda: self._archive(node, before_ns))
+
+    def _archive(self, node: StoredNode, before_ns: int) -> None:
+        peer = node.core.peer
+        if peer is None or not node.core.is_connected(node.now_s):
+            return
+        heads = {
+            Origin(o): Head(EventId.parse(h.id), bytes.fromhex(h.digest))
+            for o, h in peer.heads.items()
+        }
+        archiving = Archiving(node.store, node.streams, node.replication.source)
+        try:
+            found = archiving.find(before_ns, heads)
+            if found == archiving.begins():
+                return
+            left = {o: head for o, head in found.items() if head.id != START}
+            archived = Archived(left, "segment", "0" * 64)
+            redis = cast(Redis, self.redis[Role.MASTER].memory)
+            self.files.keep(Streams(redis, PAIR, name="Redis"), archived)
+            archiving.order(archived, heads, actor="jane", reason="old")
+        except EventStoreError as error:
+            self.note(f"archive: {error}")
+            return
+        self.counts["archived"] += 1
+        self.note(f"archived: {archived.cut}")
+
+    def do_as_told(self, text: str, role: Role) -> None:
+        """Empty a Redis whose node says that this is the remedy."""
+        if "empty its Redis" not in text:
+            return
+        if role not in self.lost_data:
+            self.fail(f"{role}: asks to be emptied, and had lost nothing: {text}")
+        self.counts["emptied as told"] += 1
+        if not self.nodes[role].dead:
+            self.kill(self.nodes[role])
+        self.lose_data(role, {})
+        self.launch_if_gone(self.nodes[role])
 
     def _ended(self, node: StoredNode) -> None:
         node.dead = node.killed = True
@@ -141,6 +198,7 @@ class PairWorld(World):
     def lose_data(self, role: Role, content: Content) -> None:
         """The Redis of `role` holds `content` from now on, and what was there is gone."""
         place = self.redis[role]
+        self.lost_data.add(role)
         before = self.identities(role)
         place.restore(content)
         if self.is_running(role):
@@ -170,6 +228,17 @@ class PairWorld(World):
         for entry_id, fields in gone:
             if (entry_id, fields) not in archived:
                 self.fail(f"{entry_id!r} of {key} was replaced, and is in no archive")
+
+    def _check_filed(self, role: Role, key: str, gone: Entries) -> None:
+        """D7: nothing is trimmed but what an operator has in a file."""
+        (origin,) = (o for o in ORIGINS if key.endswith(f":{o}"))
+        kept = stored(self.redis[role], origin)
+        filed = self.files.before(origin, kept[0])
+        self.counts["trimmed"] += 1
+        for entry_id, fields in gone:
+            found = EventId.parse(entry_id.decode()), fields[b"e"]
+            if found not in filed:
+                self.fail(f"{entry_id!r} of {key} was trimmed, and is in no file")
 
     # Seeing.
 
@@ -213,8 +282,8 @@ class PairWorld(World):
         return {role for role, node in self.nodes.items() if node.serving}
 
     def stored(self, role: Role, origin: Origin) -> list[Stored]:
-        """A stream in the Redis of `role`."""
-        return stored(self.redis[role], origin)
+        """A stream in the Redis of `role`, and in the files with what was before."""
+        return self.files.completed(origin, stored(self.redis[role], origin))
 
     def events(self, role: Role) -> list[Event]:
         """The events of both streams in the Redis of `role`, those that can be read."""

@@ -13,7 +13,7 @@ from typing import Any, cast
 import attrs
 import redis
 
-from eventstore.streams import _APPEND, _PUT, _SWAP
+from eventstore.streams import _APPEND, _PUT, _SWAP, _TRIM
 
 Id = tuple[int, int]
 Fields = dict[bytes, bytes]
@@ -61,11 +61,16 @@ OnReplaced = Callable[[str, Entries, Entries], None]
 """Told of a stream that gave way: its key, what of it is gone, and what was archived."""
 
 
+OnTrimmed = Callable[[str, Entries], None]
+"""Told of a stream that was trimmed: its key, and what of it is gone."""
+
+
 class RedisInMemory:
     """The server and its client in one: what `Streams` calls, by the names of redis-py."""
 
     def __init__(self) -> None:
         self.on_replaced: OnReplaced = lambda _key, _gone, _archive: None
+        self.on_trimmed: OnTrimmed = lambda _key, _gone: None
         self._values: dict[str, _Value] = {}
 
     def content(self) -> Content:
@@ -119,6 +124,13 @@ class RedisInMemory:
         assert isinstance(found, dict)
         return dict(found)
 
+    def hset(self, key: str, *, mapping: Mapping[str, bytes]) -> int:
+        found = self._values.setdefault(key, {})
+        assert isinstance(found, dict)
+        before = len(found)
+        found.update({name.encode(): value for name, value in mapping.items()})
+        return len(found) - before
+
     def setrange(self, key: str, offset: int, value: str) -> int:
         """As `Streams.probe` calls it: a write that changes nothing."""
         assert (offset, value) == (0, ""), "only this one is known"
@@ -134,7 +146,12 @@ class RedisInMemory:
 
     def register_script(self, script: str) -> Callable[[list[str], list[Any]], bytes]:
         """The product's own scripts, in Python."""
-        run = {_APPEND: self._append, _SWAP: self._swap, _PUT: self._put}[script]
+        run = {
+            _APPEND: self._append,
+            _SWAP: self._swap,
+            _PUT: self._put,
+            _TRIM: self._trim,
+        }[script]
         return lambda keys, args: run(keys, args)
 
     def _append(self, keys: list[str], arguments: list[Any]) -> bytes:
@@ -177,6 +194,22 @@ class RedisInMemory:
             raise redis.ResponseError("no such key")
         self._values[keys[0]] = self._values.pop(keys[1])
         return b"put"
+
+    def _trim(self, keys: list[str], arguments: list[Any]) -> bytes:
+        if not self.xrange(keys[0]) or self._last(keys[0]).decode() != arguments[0]:
+            return b"snapshot"
+        first = list(zip(keys[1:], arguments[1::2], arguments[2::2], strict=True))
+        for key, entry_id, blob in first:
+            found = self.xrange(key, entry_id, entry_id)
+            if not found or found[0][1] != {b"e": blob}:
+                return key.encode()
+        for key, entry_id, _ in first:
+            stream = self._stream(key)
+            kept = stream.between(entry_id, "+")
+            gone = stream.entries(range(kept.start))
+            del stream.ids[: kept.start], stream.fields[: kept.start]
+            self.on_trimmed(key, gone)
+        return b"trimmed"
 
     def _last(self, key: str) -> bytes:
         found = self.xrevrange(key, count=1)

@@ -15,6 +15,7 @@ from node.roles import Role
 from tests.simulation.checks import check_histories, differences
 from tests.simulation.faults import Faults, set_replication
 from tests.simulation.pair_world import ORIGINS, PairWorld, logged
+from tests.simulation.stored_node import StoredNode
 from tests.simulation.workload import Outcome, Workload
 
 FAULTS_S = 60.0
@@ -22,6 +23,12 @@ REST_WITHIN_S = 40.0
 """Within this the pair must have come to rest after everything was mended."""
 QUIET_S = 3.0
 LOOK_EACH_S = 0.5
+
+
+def _told(node: StoredNode) -> str:
+    """What a node says is wrong."""
+    progress = node.following.progress
+    return node.why_ended or node.store.hindrance or progress.problem or ""
 
 
 @attrs.frozen
@@ -102,6 +109,13 @@ class _Run:
         self._workload.stop()
         self._faults.mend()
         self._world.later(5.0, self._replicate_again)
+        self._world.later(3.0, self._do_as_told)
+
+    def _do_as_told(self) -> None:
+        """An operator looks at each node, and follows what it says."""
+        for role, node in self._world.nodes.items():
+            self._world.do_as_told(_told(node), role)
+        self._world.later(3.0, self._do_as_told)
 
     def _replicate_again(self) -> None:
         """An operator switches replication on, until it is on both nodes."""

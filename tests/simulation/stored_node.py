@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, cast
-
-import redis as redis_client
+from typing import TYPE_CHECKING
 
 from eventstore import (
     FOLD_VERSION,
@@ -25,8 +23,8 @@ from eventstore import (
     Origin,
     Replication,
     SecondWriter,
-    Streams,
 )
+from eventstore.memory import Memory, Tail
 from node.both_active import BothActive
 from node.config import NodeConfig
 from node.core import CoreEffect, Facts, Note, PeerSpoke, PeerWrites
@@ -46,6 +44,7 @@ from node.situation import (
     ThawWrites,
 )
 from node.snapshotting import Snapshotting
+from node.trimming import Trimming
 from tests.simulation.failing_redis import (
     GatedStreams,
     KilledHere,
@@ -55,8 +54,8 @@ from tests.simulation.following import Following
 from tests.simulation.ledger import Identity, all_identities_of, identities
 from tests.simulation.network import LATENCY_S
 from tests.simulation.world import Node
-from tests.support.histories import PAIR
-from tests.support.memories import everything_in, folded
+from tests.support.histories import MASTER, ORIGINS, PAIR
+from tests.support.memories import everything_in
 
 if TYPE_CHECKING:
     from tests.simulation.pair_world import PairWorld
@@ -164,6 +163,8 @@ class StoredNode(Node):
         self.clock_rate = world.clock_rate[config.role]
         super().__init__(world, config, instance)
         self.killed = False
+        self.why_ended: str | None = None
+        """Why it ended by itself, if it did."""
         self.points_left: int | None = None
         """Effects and ends of Redis calls until it is killed; None: it is not."""
         self.counts = Counts()
@@ -205,6 +206,7 @@ class StoredNode(Node):
             count_min=SNAPSHOT_EVENT_COUNT,
             count_min_at_end=SNAPSHOT_EVENT_COUNT,
         )
+        self.trimming = Trimming(self.store, self.new_jobs)
 
     def new_jobs(self, name: str) -> JobsInTurn:
         return self._service if name == "service" else self._jobs
@@ -237,9 +239,15 @@ class StoredNode(Node):
             return
         self.world.counts["starts with a snapshot"] += 1
         memory = self.store._known
-        redis = cast(redis_client.Redis, self.world.redis[self.role].memory)
-        until = {origin: head.id.n for origin, head in memory.heads.items()}
-        fold = folded(Streams(redis, PAIR, name="Redis"), until)
+        fold = Memory(PAIR, ORIGINS, prevailing=MASTER)
+        for origin, head in memory.heads.items():
+            stored = self.world.stored(self.role, origin)
+            known = [one for one in stored if one[0].n <= head.id.n]
+            if known:
+                fold.fold(origin, known, fold.chained(origin, known))
+            first = next(iter(memory.tails[origin]), (head.id, b""))[0]
+            fold.tails[origin] = Tail()
+            fold.tails[origin].extend([one for one in known if one[0] >= first])
         # Redis may have come back with another file while it was read.
         if fold.heads == memory.heads and (
             everything_in(fold) != everything_in(memory)
@@ -273,6 +281,7 @@ class StoredNode(Node):
             self.dead = True
             self.shells.stop(0.0)
             self.snapshotting.stop(0.0)
+            self.trimming.stop(0.0)
         except KilledHere:
             pass
         self.dead = self.killed = True
@@ -286,7 +295,9 @@ class StoredNode(Node):
     def memory(self) -> set[Identity]:
         """Events that this process holds or ever held, whatever becomes of Redis."""
         for origin, tail in self.store._known.tails.items():
-            self._held |= identities(origin, tail)
+            # What a start found archived is in the snapshot that memory began with.
+            known = self.world.files.completed(origin, list(tail))
+            self._held |= identities(origin, known)
         return self._held
 
     # As a caller of Redis.
@@ -362,6 +373,7 @@ class StoredNode(Node):
             self.world.node_failed(self, str(self.store.broken))
         self.shells.bookkeeping.retry()
         self.snapshotting.look()
+        self.trimming.look()
 
     # The loop.
 

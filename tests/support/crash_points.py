@@ -20,7 +20,9 @@ from eventstore.memory import Stored
 _ROOT: Final = Path(eventstore.__file__).parent
 _STREAMS: Final = "streams.py"
 _CALL: Final = "_call"
-_NO_STREAMS: Final = {"batch", "branch", "drafts", "resync", "self._unsettled"}
+_NO_STREAMS: Final = {
+    "batch", "branch", "drafts", "reasons", "resync", "self._unsettled", "swaps",
+}  # fmt: skip
 """What has methods that are named as those of `Streams`, in modules that use it."""
 
 

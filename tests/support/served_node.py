@@ -11,6 +11,7 @@ import attrs
 from eventstore import (
     LICENCES,
     START,
+    Archived,
     ArchivedEvent,
     Change,
     Delete,
@@ -37,6 +38,7 @@ from eventstore import (
 )
 from eventstore.codec import encode_event, pack_value
 from eventstore.parting import Parting, leaving_with
+from node.archiving import Archivable
 from node.errors import NoSuchLicence
 from node.http_api import ServedNode
 from node.http_api.served_node import SwitchWhen
@@ -330,6 +332,19 @@ class FakeNode(FakePast):
         if found is None:
             raise NoSuchLicence(f"no licence {licence_id!r} is installed")
         return self._made(Kind.LICENCE_REMOVED, found.key, found.value, actor, reason)
+
+    def archivable(self, before_ns: int) -> Archivable:
+        self._wait(before_ns=before_ns)
+        head = Head(EventId(5, 5), bytes(32))
+        start = Head(START, bytes(32))
+        return Archivable({MASTER: start}, {MASTER: head})
+
+    def archive(
+        self, archived: Archived, before_ns: int, *, actor: str, reason: str = ""
+    ) -> Event:
+        self._wait(archived=archived, before_ns=before_ns, actor=actor, reason=reason)
+        value = archived.as_value()
+        return self._made(Kind.HISTORY_ARCHIVED, "", value, actor, reason)
 
     def set_replication(self, enabled: bool, *, actor: str, reason: str = "") -> None:
         self._wait(actor=actor, reason=reason)

@@ -19,6 +19,7 @@ READS = [
     "/history",
     "/events?origin=master",
     "/archives",
+    "/archive?before=1767225600000",
 ]
 CHANGES = [
     ("PUT", "/entries/a/b"),
@@ -27,6 +28,7 @@ CHANGES = [
     ("POST", "/switch"),
     ("DELETE", "/switch"),
     ("POST", "/replication"),
+    ("POST", "/archive"),
 ]
 
 
