@@ -320,13 +320,9 @@ class Pair:
             case Turn():
                 side.turn(action)
             case Forget(_, back, process_dies, connections_end):
-                before = self._still(lambda event: event.digest)
-                side.forget(back)
-                after = self._still(lambda event: event.digest)
-                self._has_lost |= not before <= after
+                self._forget(side, back)
                 side.was_put_back |= not process_dies and back is not None
                 side.has_lost = True
-                self._forgotten()
                 for one in (side, peer) if connections_end else ():
                     one.steps.pause("the connection was lost")
                 if process_dies:
@@ -362,7 +358,10 @@ class Pair:
             for event in events(side.node, origin, self.files)
         }
 
-    def _forgotten(self) -> None:
+    def _forget(self, side: Side, back: int | None) -> None:
+        before = self._still(lambda event: event.digest)
+        side.forget(back)
+        self._has_lost |= not before <= self._still(lambda event: event.digest)
         still = self._still()
         self._must_stay = [e for e in self._must_stay if e.digest in still]
 
@@ -380,11 +379,12 @@ class Pair:
             assert side.node.store.hindrance is None
 
     def _empty_if_told(self, side: Side) -> None:
-        """As an operator whom the node tells to."""
+        """As an operator whom the node tells to, and who sees that the peer is there."""
         if "empty its Redis" in (side.node.store.hindrance or ""):
             event_seen("emptied, because it was older than what is archived")
             assert side.has_lost
-            self.do(Forget(side.origin, None, True, True))
+            self._forget(side, None)
+            side.restart(peer_is_there=True)
             self.do(whole_turn(side.origin))
 
     def check(self) -> None:
