@@ -76,4 +76,6 @@ def _orders(
                 archived = archived_of(event.value, origins)
                 if archived is not None:
                     yield archived
+        if page[-1][0] <= after:
+            return  # No stream: the ids in one only grow.
         after = page[-1][0]

@@ -142,9 +142,15 @@ def _walk_on(
         )
     foreign = _other(chain.origin)
     if walked.named > untils.get(foreign, START):
+        events = (codec.readable(chain.origin, *stored) for stored in page)
+        knew = ((e.id, e.vector.get(foreign, START)) for e in events if e is not None)
+        event_id, seen = next(
+            (one for one in knew if one[1] > untils.get(foreign, START)),
+            (walked.named_by, walked.named),
+        )
         raise DamagedBundle(
-            f"{bundle.path}: event {walked.named_by} of {chain.name} knew event "
-            f"{walked.named} of stream {foreign!r}, which is not in it"
+            f"{bundle.path}: event {event_id} of {chain.name} knew event {seen} of "
+            f"stream {foreign!r}, which is not in it"
         )
 
 
