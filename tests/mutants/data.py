@@ -419,8 +419,8 @@ MUTANTS = (
     Mutant(
         "recovery-takes-an-id-for-an-event",
         MENDING,
-        "_, lost = fork(reversed(memory), self._all_ours())",
-        "lost = [stored for stored in memory if stored[0] > before.id]",
+        "both, lost = fork(reversed(memory), self._all_ours())",
+        "both, lost = None, [s for s in memory if s[0] > self._end().id]",
         "D9: what memory still has comes back, also where Redis has another event",
     ),
     Mutant(
@@ -454,7 +454,7 @@ MUTANTS = (
     Mutant(
         "recovery-on-left-overs",
         MENDING,
-        "        ours.clear([origin])\n",
+        "        ours.clear([origin, *others])\n",
         "",
         "a recovery that was cut off begins anew",
     ),
@@ -552,14 +552,14 @@ MUTANTS = (
     Mutant(
         "put-back-on-nothing-in-common",
         MENDING,
-        "if both is None and not (memory and memory[0][0].n == 1):",
+        "if both is None and not is_whole:",
         "if both is None and not memory:",
         "D9: memory is put back only where it continues what is there",
     ),
     Mutant(
         "put-back-only-behind-what-is-there",
         MENDING,
-        "if both is None and not (memory and memory[0][0].n == 1):",
+        "if both is None and not is_whole:",
         "if both is None:",
         "D9: a copy that was emptied is made anew from memory that has all of it",
     ),
