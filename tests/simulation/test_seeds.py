@@ -13,7 +13,7 @@ from tests.simulation.campaign import Summary, account, results
 from tests.simulation.seeds import run_seed
 
 SEED_COUNT = 300
-FAULT_COUNT = 25
+FAULT_COUNT = 26
 LIMIT_S = 120.0
 
 
