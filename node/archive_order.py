@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
-
 import attrs
 
+from node.resync_order import PeerFacts
 from node.roles import Role
 
 AGE_S_MIN = 60.0
 """No younger event leaves: a machine that loses power may forget its last second, and what it
 had forgotten it could not get back from the peer.
 """
-
-
-class PeerFacts(Protocol):
-    """What the checks ask of the peer's last heartbeat."""
-
-    @property
-    def ready(self) -> bool: ...
-    @property
-    def problems(self) -> Mapping[str, str]: ...
-    @property
-    def replication_enabled(self) -> bool: ...
 
 
 @attrs.frozen(kw_only=True)
